@@ -1,0 +1,240 @@
+package droneapi
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-resty/resty/v2"
+
+	"drone-otel-agent/internal/secret"
+)
+
+// Config says which server to ask, as whom and how much. Every field but Transport is needed.
+type Config struct {
+	// Server is the server's address, a path prefix allowed, without query and user information.
+	Server *url.URL
+	// Token gives the token of the user that asks.
+	Token secret.Source
+	TLS   TLSConfig
+	// Timeout bounds one request, from sending to the last byte of the answer.
+	Timeout time.Duration
+	// MaxConcurrentRequests bounds the requests under way at once.
+	MaxConcurrentRequests int
+	// MaxRequestsPerSecond bounds the requests sent in any second, retries counted.
+	MaxRequestsPerSecond float64
+	// MaxAnswerBytes bounds one answer.
+	MaxAnswerBytes int64
+	// UserAgent is how the client calls itself.
+	UserAgent string
+	Logger    *slog.Logger
+	// Transport replaces the network, for tests; nil is the network.
+	Transport http.RoundTripper
+}
+
+// Retries: what may be retried is sent again twice, a moment later each time.
+const (
+	retryCount   = 2
+	retryWait    = 200 * time.Millisecond
+	retryMaxWait = 5 * time.Second
+)
+
+// errAskedToWait ends the retries of a request whose Retry-After is longer than retryMaxWait: the caller
+// gets the answer with the time, instead of a retry that comes too early.
+var errAskedToWait = errors.New("asked to wait longer than a retry does")
+
+// Client asks one Drone server. It is safe for concurrent use.
+type Client struct {
+	server *url.URL
+	token  secret.Source
+	rest   *resty.Client
+	http   *http.Client
+
+	reposMu sync.Mutex
+	repos   reposAnswer
+}
+
+// New makes a client. An error says which certificate file cannot be used; nothing is sent.
+func New(cfg Config) (*Client, error) {
+	base := cfg.Transport
+	if base == nil {
+		tlsConfig, err := cfg.TLS.build()
+		if err != nil {
+			return nil, err
+		}
+		base = network(cfg, tlsConfig)
+	}
+	hc := &http.Client{
+		Transport:     newTransport(base, cfg),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	rest := resty.NewWithClient(hc).
+		SetBaseURL(strings.TrimRight(cfg.Server.String(), "/")).
+		SetHeader("Accept", "application/json").
+		SetHeader("User-Agent", cfg.UserAgent).
+		SetLogger(restyLog{cfg.Logger}).
+		SetDoNotParseResponse(true).
+		SetRetryCount(retryCount).
+		SetRetryWaitTime(retryWait).
+		SetRetryMaxWaitTime(retryMaxWait).
+		SetRetryAfter(func(_ *resty.Client, resp *resty.Response) (time.Duration, error) {
+			wait := parseRetryAfter(resp.Header())
+			if wait > retryMaxWait {
+				return 0, errAskedToWait
+			}
+			return wait, nil
+		}).
+		AddRetryCondition(func(resp *resty.Response, err error) bool {
+			return resp != nil && retryable(resp.StatusCode(), err)
+		})
+	// An answer that is not the last one is nobody's: its memory goes back here. The hook runs after the
+	// last attempt too, whose answer belongs to the caller.
+	rest.AddRetryHook(func(resp *resty.Response, _ error) {
+		if resp.RawResponse != nil && resp.Request.Attempt <= retryCount && parseRetryAfter(resp.Header()) <= retryMaxWait {
+			_ = resp.RawBody().Close()
+		}
+	})
+	return &Client{server: cfg.Server, token: cfg.Token, rest: rest, http: hc}, nil
+}
+
+// Server is the address of the server that is asked.
+func (c *Client) Server() string { return c.server.String() }
+
+// Close lets go of idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// get asks for a path below the server's address and hands the JSON of the answer to read, which must not
+// keep it. The token is the client's own unless one is given.
+func (c *Client) get(ctx context.Context, token secret.Source, path string, query url.Values,
+	read func(raw []byte) error,
+) error {
+	text, err := token.Get()
+	if err != nil {
+		return &TokenError{Err: err}
+	}
+	req := c.rest.R().SetContext(ctx).SetQueryParamsFromValues(query)
+	if !text.Empty() {
+		req.SetHeader("Authorization", "Bearer "+text.Reveal())
+	}
+	resp, err := req.Get(path)
+	if err != nil && !errors.Is(err, errAskedToWait) {
+		return transportError(path, err)
+	}
+	defer func() { _ = resp.RawBody().Close() }()
+	raw := resp.RawBody().(*body).raw //nolint:forcetypeassert // every answer comes through transport
+	switch {
+	case resp.StatusCode() >= 300 && resp.StatusCode() < 400:
+		return c.redirectError(path, resp.RawResponse)
+	case resp.StatusCode() != http.StatusOK:
+		return statusError(path, resp.RawResponse, raw)
+	}
+	if err := checkContent(path, resp.Header()); err != nil {
+		return err
+	}
+	if err := read(raw); err != nil {
+		return &DataError{Path: path, Err: err}
+	}
+	return nil
+}
+
+// network is the transport to a real server: HTTP's defaults, with connections kept for the requests of the
+// next poll.
+func network(cfg Config, tlsConfig *tls.Config) http.RoundTripper {
+	out := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented to be one
+	out.TLSClientConfig = tlsConfig
+	out.MaxIdleConnsPerHost = cfg.MaxConcurrentRequests
+	out.ResponseHeaderTimeout = cfg.Timeout
+	out.MaxResponseHeaderBytes = 64 << 10
+	return out
+}
+
+func transportError(path string, err error) error {
+	var tooLarge *TooLargeError
+	if errors.As(err, &tooLarge) {
+		return &TooLargeError{Path: path, Limit: tooLarge.Limit}
+	}
+	// url.Error repeats the method and the address, which the wrapping error names already.
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return &TransportError{Path: path, Err: err}
+}
+
+func statusError(path string, resp *http.Response, raw []byte) error {
+	out := &HTTPError{Path: path, Status: resp.StatusCode, RetryAfter: parseRetryAfter(resp.Header)}
+	var said struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(raw, &said) == nil {
+		out.Message = clip(said.Message)
+	}
+	return out
+}
+
+// redirectError names the address to configure, where the redirect leads to the same path elsewhere.
+func (c *Client) redirectError(reqPath string, resp *http.Response) error {
+	out := &RedirectError{Path: reqPath, Status: resp.StatusCode}
+	to, err := resp.Location()
+	if err != nil {
+		return out
+	}
+	to = &url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}
+	out.Location = clip(to.String())
+	if prefix, same := strings.CutSuffix(strings.TrimRight(to.Path, "/"), path.Clean(reqPath)); same {
+		out.Server = clip((&url.URL{Scheme: to.Scheme, Host: to.Host, Path: prefix}).String())
+	}
+	return out
+}
+
+func checkContent(path string, header http.Header) error {
+	said := header.Get("Content-Type")
+	kind, _, err := mime.ParseMediaType(said)
+	if err == nil && kind == "application/json" {
+		return nil
+	}
+	return &ContentError{Path: path, ContentType: clip(said), HTML: kind == "text/html"}
+}
+
+// parseRetryAfter reads both forms of the header: seconds and a date.
+func parseRetryAfter(header http.Header) time.Duration {
+	said := header.Get("Retry-After")
+	if seconds, err := strconv.ParseInt(said, 10, 32); err == nil {
+		return max(0, time.Duration(seconds)*time.Second)
+	}
+	if at, err := http.ParseTime(said); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+// clip bounds what of a stranger's text goes into an error.
+func clip(text string) string {
+	const most = 200
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, text), "?")
+}
+
+// repoPath is a path below a repository, each part escaped.
+func repoPath(repo Repo, rest ...string) string {
+	out := fmt.Sprintf("/api/repos/%s/%s", url.PathEscape(repo.Namespace), url.PathEscape(repo.Name))
+	return strings.Join(append([]string{out}, rest...), "/")
+}
