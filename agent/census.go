@@ -1,0 +1,225 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"time"
+
+	"drone-otel-agent/droneapi"
+)
+
+// The census finds how many builds of a repository Drone stores, without reading them: the counter is only
+// an upper bound where builds were purged or never stored. With one build a page, the page of number n is
+// empty exactly when fewer than n builds are stored.
+
+// censusPage is how many of the newest builds the census reads of a repository: enough to hold the open
+// builds of most, and to count the small ones at once.
+const censusPage = 10
+
+// justNow is how long ago a build may have been created for a missing number beside it to be one that is
+// still being stored, rather than one that never was.
+const justNow = 5 * time.Minute
+
+// census is what one look at a repository found.
+type census struct {
+	builds int64
+	newest int64
+	// listed are the newest builds, back to the lookback at least.
+	listed []droneapi.Build
+	ledger ledger
+}
+
+// take looks at one repository: two requests, unless builds are missing or many were made lately.
+func (w *watcher) take(ctx context.Context, repo droneapi.Repo) (census, error) {
+	listed, err := w.listSince(ctx, repo, w.now().Add(-w.cfg.Lookback))
+	if err != nil {
+		return census{}, err
+	}
+	out := census{}
+	if len(listed) > 0 {
+		out.newest = listed[0].Number
+	}
+	top := max(repo.Counter, out.newest)
+	if len(listed) < censusPage {
+		out.builds = int64(len(listed))
+	} else if out.builds, err = w.stored(ctx, repo, int64(len(listed)), top, noGuess); err != nil {
+		return census{}, err
+	}
+	out.listed = listed
+	out.ledger = w.awaiting(listed, top)
+	return out, nil
+}
+
+// awaiting is the ledger of a repository whose builds were just counted: the numbers that are being stored
+// at this moment are not decided on yet.
+func (w *watcher) awaiting(listed []droneapi.Build, top int64) ledger {
+	out := ledger{settled: top}
+	recent := w.now().Add(-justNow).Unix()
+	above := top + 1
+	for _, build := range listed {
+		out.awaitAll(build.Number+1, above-1)
+		if above = build.Number; build.Created < recent {
+			return out
+		}
+	}
+	if len(listed) == 0 {
+		out.awaitAll(1, top)
+	}
+	return out
+}
+
+// listSince lists a repository's newest builds, each once, the newest first: one short page, and more where
+// that does not reach back to since.
+func (w *watcher) listSince(ctx context.Context, repo droneapi.Repo, since time.Time) ([]droneapi.Build, error) {
+	listed, err := w.api.Builds(ctx, repo, 1, censusPage)
+	if err != nil || len(listed) < censusPage || listed[len(listed)-1].Created < since.Unix() {
+		return listed, err
+	}
+	return w.list(ctx, repo, droneapi.MaxBuildsPerPage, func(page []droneapi.Build) bool {
+		return page[len(page)-1].Created < since.Unix()
+	})
+}
+
+// list reads pages of builds from the newest on until one is short or enough says so. Each build is in the
+// result once, however the pages overlapped while builds were added.
+func (w *watcher) list(ctx context.Context, repo droneapi.Repo, perPage int, enough func([]droneapi.Build) bool,
+) ([]droneapi.Build, error) {
+	var out []droneapi.Build
+	seen := map[int64]bool{}
+	for page := 1; ; page++ {
+		builds, err := w.api.Builds(ctx, repo, page, perPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, build := range builds {
+			if !seen[build.Number] {
+				seen[build.Number] = true
+				out = append(out, build)
+			}
+		}
+		if len(builds) < perPage || enough(builds) {
+			sort.Slice(out, func(i, j int) bool { return out[i].Number > out[j].Number })
+			return out, nil
+		}
+	}
+}
+
+// noGuess is the guess of stored where there is none.
+const noGuess = -1
+
+// stored finds how many builds are stored, between least, which is known to be reached, and top. The guess
+// is tried first.
+func (w *watcher) stored(ctx context.Context, repo droneapi.Repo, least, top, guess int64) (int64, error) {
+	reached := func(n int64) (bool, error) {
+		builds, err := w.api.Builds(ctx, repo, int(n), 1)
+		return len(builds) > 0, err
+	}
+	// least is reached and beyond is not, at every step.
+	beyond := top + 1
+	probe := func(n int64) error {
+		if n <= least || n >= beyond {
+			return nil
+		}
+		yes, err := reached(n)
+		if yes {
+			least = n
+		} else {
+			beyond = n
+		}
+		return err
+	}
+	first := top
+	if guess != noGuess {
+		first = min(guess+1, top)
+	}
+	if err := probe(first); err != nil {
+		return 0, err
+	}
+	if err := probe(guess); err != nil {
+		return 0, err
+	}
+	for beyond-least > 1 {
+		if err := probe(least + (beyond-least)/2); err != nil {
+			return 0, err
+		}
+	}
+	return least, nil
+}
+
+// count takes the first census of a repository. Where builds are missing, one that is stored while the
+// search goes on would be counted by it and again when its number is seen, so the newest number must be the
+// same before and after.
+func (w *watcher) count(ctx context.Context, r *repository) error {
+	const tries = 3
+	for try := 1; ; try++ {
+		found, err := w.take(ctx, r.Repo)
+		if err != nil {
+			return err
+		}
+		if searched := found.builds >= censusPage && found.builds < found.ledger.settled; searched && try < tries {
+			if steady, err := w.steady(ctx, r.Repo, found.newest); err != nil {
+				return err
+			} else if !steady {
+				continue
+			}
+		}
+		r.builds, r.counted, r.recount, r.ledger = found.builds, true, false, found.ledger
+		for _, build := range found.listed {
+			r.watch(build)
+		}
+		return nil
+	}
+}
+
+// steady tells whether the newest build is still the one of this number.
+func (w *watcher) steady(ctx context.Context, repo droneapi.Repo, newest int64) (bool, error) {
+	builds, err := w.api.Builds(ctx, repo, 1, 1)
+	return err == nil && len(builds) > 0 && builds[0].Number == newest, err
+}
+
+// countAgain checks the number of builds that the agent has arrived at: one request where no build is
+// missing, two where as many are as before. Where the number is another, builds were purged or deleted, or
+// one came this moment; only the former is taken over.
+func (w *watcher) countAgain(ctx context.Context, r *repository) error {
+	found, err := w.stored(ctx, r.Repo, 0, r.ledger.settled, r.builds)
+	if err != nil {
+		return err
+	}
+	if found != r.builds {
+		if newest, err := w.api.Builds(ctx, r.Repo, 1, 1); err != nil {
+			return err
+		} else if len(newest) > 0 && newest[0].Number > r.ledger.settled || len(r.ledger.awaited) > 0 {
+			return nil // looked at again in the next poll
+		}
+		w.log.Info("builds were removed from drone's database", "repository", r.Slug,
+			"counted", r.builds, "stored", found)
+	}
+	r.builds, r.recount = found, false
+	return nil
+}
+
+// settle looks up the numbers of a repository that are not decided on, counts the builds that are there now
+// and returns them.
+func (w *watcher) settle(ctx context.Context, r *repository) ([]droneapi.Build, error) {
+	lowest, open := r.ledger.lowest(r.Counter)
+	if !open {
+		return nil, nil
+	}
+	perPage := int(min(droneapi.MaxBuildsPerPage, max(censusPage, r.Counter-lowest+2)))
+	listed, err := w.list(ctx, r.Repo, perPage, func(page []droneapi.Build) bool {
+		return page[len(page)-1].Number <= lowest
+	})
+	if err != nil {
+		return nil, err
+	}
+	fresh := r.ledger.settle(listed, r.Counter)
+	r.builds += int64(len(fresh))
+	for _, build := range fresh {
+		if !build.Status.Known() {
+			w.log.Warn("drone names a status that this version does not know; the build is taken for open",
+				"repository", r.Slug, "build", build.Number, "status", fmt.Sprintf("%.40q", build.Status))
+		}
+	}
+	return fresh, nil
+}

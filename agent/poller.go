@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"drone-otel-agent/droneapi"
+	"drone-otel-agent/instruments"
+)
+
+// poller polls, never twice at once, and publishes a snapshot after every poll.
+type poller struct {
+	watcher  *watcher
+	interval time.Duration
+	now      func() time.Time
+	log      *slog.Logger
+	// published is called with every new snapshot, from the poller's goroutine; nil is nobody.
+	published func(*instruments.Snapshot)
+
+	newest atomic.Pointer[instruments.Snapshot]
+	// failures counts the polls that failed in a row, failing is when the first of them did, and said is what
+	// was logged of it.
+	failures int
+	failing  time.Time
+	said     string
+}
+
+// How the time between two polls is spread and stretched.
+const (
+	// jitter is the share by which an interval is made shorter or longer, so that several agents and other
+	// clients of the server do not fall into step.
+	jitter = 0.1
+	// backOffMost bounds how many intervals pass between two polls while they fail.
+	backOffMost = 4
+	// retryAfterMost bounds the wait that a server may ask for.
+	retryAfterMost = time.Hour
+)
+
+// run polls until the context ends.
+func (p *poller) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		started := p.now()
+		err := p.poll(ctx, started.Add(p.interval))
+		if ctx.Err() != nil {
+			return
+		}
+		wait := p.pause(err) - p.now().Sub(started)
+		if err != nil {
+			wait = max(p.pause(err), droneapi.RetryAfter(err))
+		}
+		timer := time.NewTimer(min(retryAfterMost, max(0, wait)))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// pause is how long it is to the next poll.
+func (p *poller) pause(err error) time.Duration {
+	out := p.interval
+	if err != nil {
+		out *= time.Duration(min(backOffMost, 1<<min(p.failures-1, 8)))
+	}
+	return time.Duration(float64(out) * (1 - jitter + 2*jitter*rand.Float64()))
+}
+
+// poll polls once and publishes what came of it. After a failure what was known stays, marked as what it is.
+func (p *poller) poll(ctx context.Context, budget time.Time) error {
+	started := p.now()
+	err := p.watcher.poll(ctx, budget)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	ended := p.now()
+	var next instruments.Snapshot
+	if err == nil {
+		next = p.watcher.snapshot()
+		next.Up, next.Fresh = true, ended
+	} else if last := p.newest.Load(); last != nil {
+		next = *last
+		next.Up = false
+	}
+	next.Polled, next.PollDuration = ended, ended.Sub(started)
+	p.newest.Store(&next)
+	p.report(ctx, err, &next)
+	if p.published != nil {
+		p.published(&next)
+	}
+	return err
+}
+
+// report logs a failure once when it begins and again when it becomes another one, and its end.
+func (p *poller) report(ctx context.Context, err error, s *instruments.Snapshot) {
+	switch {
+	case err == nil && p.failures > 0:
+		p.log.Info("drone answers again", "after", s.Polled.Sub(p.failing).Round(time.Second), "failed_polls", p.failures)
+		p.failures, p.said = 0, ""
+	case err != nil:
+		if p.failures == 0 {
+			p.failing = s.Polled
+		}
+		p.failures++
+		level := slog.LevelDebug
+		if text := err.Error(); text != p.said {
+			level, p.said = slog.LevelError, text
+		}
+		p.log.Log(ctx, level, "polling drone failed", "error", err, "cure", cure(err))
+		return
+	}
+	p.log.Debug("polled drone", append([]any{"took", s.PollDuration.Round(time.Millisecond)}, Figures(s)...)...)
+}
+
+// Figures returns the seven figures of a snapshot as pairs for slog: a number, or "unknown".
+func Figures(s *instruments.Snapshot) []any {
+	figure := func(c instruments.Count) any {
+		if n, known := c.Get(); known {
+			return n
+		}
+		return "unknown"
+	}
+	return []any{
+		"builds", figure(s.BuildCount), "users", figure(s.UserCount), "repos", figure(s.RepoCount),
+		"pending_builds", figure(s.PendingBuilds), "pending_jobs", figure(s.PendingJobs),
+		"running_builds", figure(s.RunningBuilds), "running_jobs", figure(s.RunningJobs),
+	}
+}

@@ -1,0 +1,281 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"drone-otel-agent/droneapi"
+	"drone-otel-agent/instruments"
+)
+
+// Editions of Drone, as instruments.Server names them.
+const (
+	enterprise = "enterprise"
+	community  = "community"
+)
+
+// watchConfig is what the watcher needs to know of the configuration.
+type watchConfig struct {
+	Interval        time.Duration
+	Lookback        time.Duration
+	UsersInterval   time.Duration
+	RecountInterval time.Duration
+	Concurrency     int
+}
+
+// watcher knows the state of one Drone server and brings it up to date, poll by poll, with as few requests
+// as the edition allows. One poll at a time.
+type watcher struct {
+	api *droneapi.Client
+	cfg watchConfig
+	now func() time.Time
+	log *slog.Logger
+
+	server      *instruments.Server
+	serverAsked time.Time
+
+	users      instruments.Count
+	usersAsked time.Time
+
+	// listed is the last list of repositories, and repos what is known of each, by id.
+	listed []droneapi.Repo
+	repos  map[int64]*repository
+	// removed are the repositories that are no longer listed. Drone removes a repository's row and leaves its
+	// builds, so they still count; and a list that was cut short by a failure of Drone's database, which
+	// answers 200 all the same, is whole again the next time.
+	removed map[int64]*repository
+
+	enterprise enterpriseState
+	community  communityState
+}
+
+func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log *slog.Logger) *watcher {
+	return &watcher{api: api, cfg: cfg, now: now, log: log, repos: map[int64]*repository{},
+		removed: map[int64]*repository{}}
+}
+
+// poll brings the state up to date. What it learned before an error stays learned, and the next poll goes
+// on from there; but only after a poll without error is the state as a whole that of one moment.
+//
+// A census of many repositories is spread over several polls: none takes much longer than until budget.
+func (w *watcher) poll(ctx context.Context, budget time.Time) error {
+	err := w.pollOnce(ctx, budget)
+	if err != nil {
+		w.serverAsked = time.Time{} // it may be another server when it is back
+	}
+	return err
+}
+
+func (w *watcher) pollOnce(ctx context.Context, budget time.Time) error {
+	stages, err := w.identify(ctx)
+	if err != nil {
+		return err
+	}
+	if w.server.Edition == enterprise {
+		err = w.pollEnterprise(ctx, stages)
+	} else {
+		err = w.pollCommunity(ctx, budget)
+	}
+	if err != nil {
+		return err
+	}
+	if _, known := w.users.Get(); known && w.now().Sub(w.usersAsked) < w.cfg.UsersInterval {
+		return nil
+	}
+	asked := w.now()
+	users, err := w.api.Users(ctx)
+	if err != nil {
+		return err
+	}
+	w.users, w.usersAsked = instruments.Known(int64(len(users))), asked
+	return nil
+}
+
+// identify finds out which endpoints the server has, at start, after every failure and from time to time: an
+// edition or a version is not configured. The queue is the question and, where there is one, a part of the
+// poll, so it comes back with the answer.
+func (w *watcher) identify(ctx context.Context) ([]droneapi.Stage, error) {
+	known := w.server != nil && !w.serverAsked.IsZero() && w.now().Sub(w.serverAsked) < w.cfg.UsersInterval
+	if known && w.server.Edition == community {
+		return nil, nil
+	}
+	found := instruments.Server{Edition: enterprise}
+	stages, err := w.api.Queue(ctx)
+	switch {
+	case missing(err):
+		found.Edition = community
+	case err != nil:
+		return nil, err
+	}
+	if known && found.Edition == w.server.Edition {
+		return stages, nil
+	}
+	asked := w.now()
+	if found.Version, err = w.api.Version(ctx); err != nil {
+		return nil, err
+	}
+	w.serverAsked = asked
+	if w.server != nil && *w.server == found {
+		return stages, nil
+	}
+	w.log.Info("watching drone", "server", w.api.Server(), "version", found.Version, "edition", found.Edition)
+	if tooOld(found.Version) {
+		w.log.Warn("this drone server is older than 1.6, the first that lists all repositories; update it",
+			"version", found.Version)
+	}
+	if w.server == nil || w.server.Edition != found.Edition {
+		// What is known was counted in another way and cannot be carried on with.
+		w.listed, w.repos, w.removed = nil, map[int64]*repository{}, map[int64]*repository{}
+		w.enterprise, w.community = enterpriseState{}, communityState{}
+	}
+	w.server = &found
+	return stages, nil
+}
+
+// missing tells whether err says that the server does not have an endpoint: it answers 501 or 404, or, where
+// it is old, its web page.
+func missing(err error) bool {
+	var (
+		status  *droneapi.HTTPError
+		content *droneapi.ContentError
+	)
+	return errors.As(err, &status) && status.Missing() || errors.As(err, &content) && content.HTML
+}
+
+// listRepositories asks for all repositories and takes over what changed.
+func (w *watcher) listRepositories(ctx context.Context) error {
+	listed, err := w.api.Repos(ctx)
+	if err != nil {
+		return err
+	}
+	if len(listed) > 0 && len(w.listed) == len(listed) && &listed[0] == &w.listed[0] {
+		return nil // the client gave the same answer again
+	}
+	w.listed = listed
+	here := make(map[int64]bool, len(listed))
+	for _, repo := range listed {
+		here[repo.ID] = true
+		if back := w.removed[repo.ID]; back != nil {
+			w.repos[repo.ID] = back
+			delete(w.removed, repo.ID)
+		}
+		known := w.repos[repo.ID]
+		if known == nil {
+			w.repos[repo.ID] = &repository{Repo: repo}
+			continue
+		}
+		if repo.Counter < known.Counter {
+			w.log.Warn("a repository's counter went back, as after a restore of drone's database; its builds are counted anew",
+				"repository", repo.Slug, "from", known.Counter, "to", repo.Counter)
+			*known = repository{}
+			w.enterprise.due = time.Time{}
+		}
+		known.Repo = repo
+	}
+	for id, known := range w.repos {
+		if !here[id] {
+			w.removed[id] = known
+			delete(w.repos, id)
+		}
+	}
+	return nil
+}
+
+// each works on repositories, several at once. One that Drone does not serve is noted and costs the others
+// nothing; any other error ends the poll.
+func (w *watcher) each(ctx context.Context, repos []*repository, work func(context.Context, *repository) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(w.cfg.Concurrency)
+	for _, r := range repos {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			err := work(ctx, r)
+			gone, refused := refusal(err)
+			switch {
+			case refused:
+				if r.refusals == 0 {
+					w.log.Warn("drone does not serve the builds of a repository; they are counted by its counter alone, "+
+						"and its open builds are not seen", "repository", r.Slug, "error", err)
+				}
+				r.refused(w.now(), gone)
+				return nil
+			case err == nil && r.refusals > 0:
+				w.log.Info("drone serves the builds of a repository again", "repository", r.Slug)
+				r.refusals = 0
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// refusal tells whether err is Drone's refusal of one repository, and whether it says that there is no such
+// repository (or none for this user), rather than that the server failed at it. What concerns the server or
+// the token as a whole is none.
+func refusal(err error) (gone, refused bool) {
+	var status *droneapi.HTTPError
+	if !errors.As(err, &status) {
+		return false, false
+	}
+	switch status.Status {
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout:
+		return false, false
+	}
+	return status.Status < 500, true
+}
+
+// snapshot tells what is known now.
+func (w *watcher) snapshot() instruments.Snapshot {
+	out := instruments.Snapshot{Server: w.server, UserCount: w.users}
+	if w.listed == nil {
+		return out
+	}
+	var states instruments.Repositories
+	for _, r := range w.repos {
+		if r.Active {
+			states.Active++
+		} else {
+			states.Inactive++
+		}
+		if r.unreachable() {
+			states.Unreachable++
+		}
+	}
+	out.Repositories, out.RepoCount = &states, instruments.Known(states.Active)
+	if w.server.Edition == enterprise {
+		w.tellEnterprise(&out)
+	} else {
+		w.tellCommunity(&out)
+	}
+	return out
+}
+
+// sum is how many builds the repositories are known to have, those of removed ones included.
+func (w *watcher) sum() int64 {
+	out := int64(0)
+	for _, repos := range []map[int64]*repository{w.repos, w.removed} {
+		for _, r := range repos {
+			out += r.builds
+		}
+	}
+	return out
+}
+
+// tooOld tells whether the version is one before 1.6, which cannot list all repositories.
+func tooOld(version string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major < 1 || major == 1 && minor < 6
+}
