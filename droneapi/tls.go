@@ -19,6 +19,12 @@ type TLSConfig struct {
 	InsecureSkipVerify bool
 }
 
+// Validate reads the files. An error says which of them cannot be used and why.
+func (c TLSConfig) Validate() error {
+	_, err := c.build()
+	return err
+}
+
 func (c TLSConfig) build() (*tls.Config, error) {
 	//nolint:gosec // to trust anyone is the operator's explicit choice, off by default
 	out := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.InsecureSkipVerify}
@@ -32,8 +38,11 @@ func (c TLSConfig) build() (*tls.Config, error) {
 			return nil, fmt.Errorf("reading the CA file %s: it holds no PEM certificate", c.CAFile)
 		}
 	}
-	if c.CertFile == "" && c.KeyFile == "" {
+	switch {
+	case c.CertFile == "" && c.KeyFile == "":
 		return out, nil
+	case c.CertFile == "" || c.KeyFile == "":
+		return nil, errors.New("a client certificate needs both its file and its key's file")
 	}
 	load := func() (*tls.Certificate, error) {
 		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
