@@ -106,8 +106,9 @@ func (p *poller) report(ctx context.Context, err error, s *instruments.Snapshot)
 		}
 		p.failures++
 		level := slog.LevelDebug
-		if text := err.Error(); text != p.said {
-			level, p.said = slog.LevelError, text
+		// By what is to be done about it: the words of the error itself may hold a port number that changes.
+		if advice := cure(err); advice != p.said {
+			level, p.said = slog.LevelError, advice
 		}
 		p.log.Log(ctx, level, "polling drone failed", "error", err, "cure", cure(err))
 		return

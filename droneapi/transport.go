@@ -69,10 +69,11 @@ func (t *transport) explain(ctx context.Context, err error) error {
 }
 
 func (t *transport) readAll(resp *http.Response) error {
-	defer func() { _ = resp.Body.Close() }()
+	received := resp.Body
+	defer func() { _ = received.Close() }()
 	buf, _ := t.buffers.Get().(*bytes.Buffer)
 	buf.Reset()
-	_, err := buf.ReadFrom(io.LimitReader(resp.Body, t.maxBytes+1))
+	_, err := buf.ReadFrom(io.LimitReader(received, t.maxBytes+1))
 	switch {
 	case err != nil:
 		t.buffers.Put(buf)
