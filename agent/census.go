@@ -24,6 +24,7 @@ const justNow = 5 * time.Minute
 // census is what one look at a repository found.
 type census struct {
 	builds int64
+	// newest is the id of the build that was stored last.
 	newest int64
 	// listed are the newest builds, back to the lookback at least.
 	listed []droneapi.Build
@@ -37,10 +38,10 @@ func (w *watcher) take(ctx context.Context, repo droneapi.Repo) (census, error) 
 		return census{}, err
 	}
 	out := census{}
-	if len(listed) > 0 {
-		out.newest = listed[0].Number
+	top := repo.Counter
+	for _, build := range listed {
+		top, out.newest = max(top, build.Number), max(out.newest, build.ID)
 	}
-	top := max(repo.Counter, out.newest)
 	if len(listed) < censusPage {
 		out.builds = int64(len(listed))
 	} else if out.builds, err = w.stored(ctx, repo, int64(len(listed)), top, noGuess); err != nil {
@@ -72,17 +73,21 @@ func (w *watcher) awaiting(listed []droneapi.Build, top int64) ledger {
 // listSince lists a repository's newest builds, each once, the newest first: one short page, and more where
 // that does not reach back to since.
 func (w *watcher) listSince(ctx context.Context, repo droneapi.Repo, since time.Time) ([]droneapi.Build, error) {
-	listed, err := w.api.Builds(ctx, repo, 1, censusPage)
-	if err != nil || len(listed) < censusPage || listed[len(listed)-1].Created < since.Unix() {
+	old := func(page []droneapi.Build) bool { return page[len(page)-1].Created < since.Unix() }
+	enough := false
+	listed, err := w.list(ctx, repo, censusPage, func(page []droneapi.Build) bool {
+		enough = old(page)
+		return true
+	})
+	if err != nil || len(listed) < censusPage || enough {
 		return listed, err
 	}
-	return w.list(ctx, repo, droneapi.MaxBuildsPerPage, func(page []droneapi.Build) bool {
-		return page[len(page)-1].Created < since.Unix()
-	})
+	return w.list(ctx, repo, droneapi.MaxBuildsPerPage, old)
 }
 
-// list reads pages of builds from the newest on until one is short or enough says so. Each build is in the
-// result once, however the pages overlapped while builds were added.
+// list reads pages of builds from the newest on until one is short or enough says so. Drone lists them in the
+// order in which they were stored; the result has them by number, and each once, however the pages overlapped
+// while builds were added.
 func (w *watcher) list(ctx context.Context, repo droneapi.Repo, perPage int, enough func([]droneapi.Build) bool,
 ) ([]droneapi.Build, error) {
 	var out []droneapi.Build
@@ -172,10 +177,10 @@ func (w *watcher) count(ctx context.Context, r *repository) error {
 	}
 }
 
-// steady tells whether the newest build is still the one of this number.
+// steady tells whether the build that was stored last is still the one with this id.
 func (w *watcher) steady(ctx context.Context, repo droneapi.Repo, newest int64) (bool, error) {
 	builds, err := w.api.Builds(ctx, repo, 1, 1)
-	return err == nil && len(builds) > 0 && builds[0].Number == newest, err
+	return err == nil && len(builds) > 0 && builds[0].ID == newest, err
 }
 
 // countAgain checks the number of builds that the agent has arrived at: one request where no build is
