@@ -1,0 +1,204 @@
+package exporters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+)
+
+// ServerConfig is what a [Server] is made of. Metrics is needed, the rest has defaults.
+type ServerConfig struct {
+	// Addresses to listen on, as host:port; ":9464" where there is none.
+	Addresses []string
+	// SystemdSocket takes the sockets systemd has opened instead.
+	SystemdSocket bool
+	// WebConfigFile is exporter-toolkit's web configuration: TLS, mutual TLS, basic auth, headers. It is
+	// read again for each connection.
+	WebConfigFile string
+	// MetricsPath is where Metrics is served; "/metrics" where it is empty.
+	MetricsPath string
+	// Metrics is the exposition, see [Provider.Handler].
+	Metrics http.Handler
+	// Guard decides who may read Metrics; nil is [OpenGuard].
+	Guard Guard
+	// Ready tells whether there is something to read; nil is always. It is asked at each /-/ready.
+	Ready func() bool
+	// Version is shown on the landing page.
+	Version string
+	// Logger gets what goes wrong while running; nil discards it.
+	Logger *slog.Logger
+}
+
+// limits are against clients that are slow, huge or many.
+type limits struct {
+	readHeader, read, write, idle time.Duration
+	headerBytes                   int
+	bodyBytes                     int64
+}
+
+// defaultLimits: a scrape request has some hundred bytes, its answer some megabytes at most; before it the
+// guard may have to wait for Drone.
+func defaultLimits() limits {
+	return limits{
+		readHeader: 5 * time.Second, read: 10 * time.Second,
+		write: 60 * time.Second, idle: 2 * time.Minute,
+		headerBytes: 16 << 10, bodyBytes: 1 << 10,
+	}
+}
+
+// Server is the agent's HTTP server. Its life is [Server.Listen], [Server.Serve], [Server.Shutdown].
+type Server struct {
+	cfg     ServerConfig
+	limits  limits
+	handler http.Handler
+
+	mu        sync.Mutex
+	listeners []net.Listener
+	servers   []*http.Server // one for each listener
+	closed    bool
+	once      sync.Once
+	down      chan struct{} // closed when Shutdown has finished
+}
+
+// NewServer checks the configuration and makes a server that does not listen yet. An error names the
+// setting or, for the web configuration, the file, and what is wrong.
+func NewServer(cfg ServerConfig) (*Server, error) { return newServer(cfg, defaultLimits()) }
+
+func newServer(cfg ServerConfig, lim limits) (*Server, error) {
+	if cfg.MetricsPath == "" {
+		cfg.MetricsPath = "/metrics"
+	}
+	if len(cfg.Addresses) == 0 {
+		cfg.Addresses = []string{":9464"}
+	}
+	if cfg.Guard == nil {
+		cfg.Guard = OpenGuard()
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func() bool { return true }
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		return nil, errors.New("making the HTTP server: it has no metrics to serve")
+	}
+	_, open := cfg.Guard.(openGuard)
+	err := errors.Join(ValidateMetricsPath(cfg.MetricsPath), ValidateWebConfig(cfg.WebConfigFile, !open))
+	if err != nil {
+		return nil, err
+	}
+	handler, err := routes(cfg, lim.bodyBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{cfg: cfg, limits: lim, handler: handler, down: make(chan struct{})}, nil
+}
+
+// Serve answers requests on the listeners until Shutdown has finished, and then returns nil. An error is why
+// a listener ended before that; the others are closed then. When ctx ends everything is cut short at once,
+// running requests too.
+func (s *Server) Serve(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	if len(s.listeners) == 0 {
+		s.mu.Unlock()
+		return errors.New("serving HTTP: the server does not listen")
+	}
+	// exporter-toolkit changes the http.Server it serves with, so that each listener needs its own
+	// (web.ServeMultiple would wrap the handler once for each listener, in a race).
+	var group errgroup.Group
+	for _, listener := range s.listeners {
+		server := s.newHTTPServer(ctx)
+		s.servers = append(s.servers, server)
+		group.Go(func() error { return s.serveOne(server, listener) })
+	}
+	s.mu.Unlock()
+	stop := context.AfterFunc(ctx, s.closeAll)
+	defer stop()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// http.Server's Serve returns as soon as Shutdown begins. Who sees Serve return may end what the
+	// running requests need.
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		<-s.down
+	}
+	return nil
+}
+
+func (s *Server) serveOne(server *http.Server, listener net.Listener) error {
+	flags := &web.FlagConfig{WebConfigFile: &s.cfg.WebConfigFile}
+	err := web.Serve(listener, server, flags, s.cfg.Logger)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	s.closeAll()
+	return fmt.Errorf("serving HTTP on %s: %w", listener.Addr(), err)
+}
+
+func (s *Server) newHTTPServer(ctx context.Context) *http.Server {
+	return &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: s.limits.readHeader,
+		ReadTimeout:       s.limits.read,
+		WriteTimeout:      s.limits.write,
+		IdleTimeout:       s.limits.idle,
+		MaxHeaderBytes:    s.limits.headerBytes,
+		ErrorLog:          newServerLog(s.cfg.Logger),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+}
+
+// Shutdown takes no new requests and waits for those under way, until ctx ends; then it cuts them short and
+// says so. Serve returns nil. It may be called at any time, also when nothing is served.
+func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.once.Do(func() { close(s.down) })
+	s.mu.Lock()
+	s.closed = true
+	servers, listeners := s.servers, s.listeners
+	s.mu.Unlock()
+	var group errgroup.Group
+	for _, server := range servers {
+		group.Go(func() error { return server.Shutdown(ctx) })
+	}
+	err := group.Wait()
+	for _, listener := range listeners {
+		_ = listener.Close() // those that never were served; the others are closed already
+	}
+	if err != nil {
+		s.closeAll()
+		return fmt.Errorf("waiting for running scrapes to finish: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, server := range s.servers {
+		_ = server.Close()
+	}
+}
+
+// newServerLog takes what http.Server has to say into the agent's log. Most of it is about clients, a port
+// scanner or a Prometheus that speaks TLS where there is none: one such line in ten seconds is enough.
+func newServerLog(logger *slog.Logger) *log.Logger {
+	return log.New(&serverLog{logger: logger, clients: &rate.Sometimes{Interval: 10 * time.Second}}, "", 0)
+}
