@@ -66,7 +66,7 @@ func newRig(t *testing.T, drone *dronetest.Server, change ...func(*watchConfig))
 	}
 	client, err := droneapi.New(droneapi.Config{
 		Server: server, Token: secret.Static(secret.New(dronetest.DefaultToken)), Timeout: 30 * time.Second,
-		MaxConcurrentRequests: cfg.Concurrency, MaxRequestsPerSecond: 1000, MaxAnswerBytes: maxAnswerBytes,
+		MaxConcurrentRequests: cfg.Concurrency, MaxRequestsPerSecond: 1000, MaxAnswerBytes: 1 << 20,
 		UserAgent: "test", Logger: log, Transport: drone.RoundTripper(),
 	})
 	if err != nil {

@@ -102,10 +102,10 @@ func (r *repository) watch(build droneapi.Build) {
 }
 
 // A build none of whose stages waits for a runner or runs, as one that waits for approval, is asked about
-// ever less often: at a tenth of its age, so that what is learned late is late by a tenth.
+// ever less often: after a sixtieth of its age, so that a build approved after an hour is seen within a minute.
 const (
-	idleShare = 10
-	idleMost  = 10 * time.Minute
+	idleShare = 60
+	idleMost  = 2 * time.Minute
 )
 
 // update takes what Drone says of an open build now, and forgets it once it has ended. A build has ended when

@@ -162,7 +162,7 @@ func (m *mover) moveOpen() {
 
 // TestExactThroughADay polls a server that moves all the time. What the agent may learn late by design it
 // is given the time to learn before the figures are compared: four polls for a build too short for the queue,
-// five minutes for the users, and a tenth of its age for a build that waited for approval.
+// a minute for the users, two for a build that waited long for approval.
 func TestExactThroughADay(t *testing.T) {
 	inBothEditions(t, func(t *testing.T, edition dronetest.Edition) {
 		for seed := range uint64(4) {

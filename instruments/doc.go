@@ -9,3 +9,5 @@
 // What is not known is not observed. A value that was known is observed until it is older than the
 // configured limit, and then no longer: an absent series is an honest one.
 package instruments
+
+//go:generate go run ./gendoc ../METRICS.md

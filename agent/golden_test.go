@@ -1,0 +1,236 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	colmetricpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	metricpb "go.opentelemetry.io/proto/otlp/metrics/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"drone-otel-agent/exporters"
+	"drone-otel-agent/instruments"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares with a file of testdata/golden.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s differs (-want +got); go test ./agent -update writes it anew:\n%s", path, diff)
+	}
+}
+
+// fullSnapshot knows everything.
+func fullSnapshot(at time.Time) *instruments.Snapshot {
+	return &instruments.Snapshot{
+		Polled: at, PollDuration: 1250 * time.Millisecond, Up: true, Fresh: at,
+		Server:     &instruments.Server{Version: "2.25.0", Edition: "enterprise"},
+		BuildCount: instruments.Known(212), UserCount: instruments.Known(7), RepoCount: instruments.Known(13),
+		PendingBuilds: instruments.Known(5), RunningBuilds: instruments.Known(2),
+		PendingJobs: instruments.Known(6), RunningJobs: instruments.Known(0),
+		Repositories: &instruments.Repositories{Active: 13, Inactive: 1, Unreachable: 0},
+	}
+}
+
+// shown makes a provider whose instruments show a snapshot.
+func shown(t *testing.T, s *instruments.Snapshot, now time.Time, otlp *exporters.OTLPConfig) *exporters.Provider {
+	t.Helper()
+	provider, err := exporters.NewProvider(t.Context(), exporters.ProviderConfig{Version: "1.2.3", OTLP: otlp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = provider.Shutdown(context.WithoutCancel(t.Context())) })
+	err = instruments.Register(provider.Meter("drone-otel-agent"), instruments.Source{
+		Newest:     func() *instruments.Snapshot { return s },
+		StaleAfter: time.Minute, Now: func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return provider
+}
+
+// text is what a scrape of the instruments shows.
+func text(t *testing.T, s *instruments.Snapshot, now time.Time) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := shown(t, s, now, nil).WriteText(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+var goldenTime = time.Unix(1_795_359_424, 0)
+
+func TestGoldenPrometheus(t *testing.T) {
+	at := goldenTime
+	golden(t, "full.prom", text(t, fullSnapshot(at), at))
+	golden(t, "stale.prom", text(t, fullSnapshot(at), at.Add(61*time.Second)))
+
+	unknown := &instruments.Snapshot{Polled: at, Up: true, Fresh: at}
+	golden(t, "unknown.prom", text(t, unknown, at))
+
+	failed := fullSnapshot(at)
+	failed.Up = false
+	golden(t, "failed.prom", text(t, failed, at.Add(30*time.Second)))
+
+	if got := text(t, nil, at); len(got) > 0 {
+		t.Errorf("before the first poll there is %s", got)
+	}
+}
+
+// otlpReceiver keeps the first push.
+type otlpReceiver struct {
+	colmetricpb.UnimplementedMetricsServiceServer
+	got chan *colmetricpb.ExportMetricsServiceRequest
+}
+
+func (r *otlpReceiver) Export(_ context.Context, req *colmetricpb.ExportMetricsServiceRequest,
+) (*colmetricpb.ExportMetricsServiceResponse, error) {
+	select {
+	case r.got <- req:
+	default:
+	}
+	return &colmetricpb.ExportMetricsServiceResponse{}, nil
+}
+
+func TestGoldenOTLP(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver := &otlpReceiver{got: make(chan *colmetricpb.ExportMetricsServiceRequest, 1)}
+	server := grpc.NewServer()
+	colmetricpb.RegisterMetricsServiceServer(server, receiver)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+
+	provider := shown(t, fullSnapshot(goldenTime), goldenTime, &exporters.OTLPConfig{
+		Endpoint: "http://" + listener.Addr().String(), Interval: time.Hour,
+	})
+	if err := provider.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	request := <-receiver.got
+	for _, resource := range request.GetResourceMetrics() {
+		resource.Resource = nil // of this machine; tested where it is made
+		var own []*metricpb.ScopeMetrics
+		for _, scope := range resource.GetScopeMetrics() {
+			if scope.GetScope().GetName() == "drone-otel-agent" {
+				sortPoints(scope)
+				own = append(own, scope)
+			}
+		}
+		resource.ScopeMetrics = own
+	}
+	raw, err := protojson.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = regexp.MustCompile(`"(startTimeUnixNano|timeUnixNano)":\s*"\d+"`).ReplaceAll(raw, []byte(`"$1":"0"`))
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, raw, "", " "); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "full.otlp.json", append(indented.Bytes(), '\n'))
+}
+
+// sortPoints puts the data points of a metric in the order of their attributes; the SDK has none.
+func sortPoints(scope *metricpb.ScopeMetrics) {
+	for _, m := range scope.GetMetrics() {
+		points := m.GetGauge().GetDataPoints()
+		sort.Slice(points, func(i, j int) bool {
+			return protojson.Format(points[i].GetAttributes()[0]) < protojson.Format(points[j].GetAttributes()[0])
+		})
+	}
+}
+
+// TestCatalogMatchesScrape holds the names, types, labels and helps of a scrape against the catalogue and against
+// METRICS.md.
+func TestCatalogMatchesScrape(t *testing.T) {
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text(t, fullSnapshot(goldenTime), goldenTime)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile(filepath.Join("..", "METRICS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| \\[`(\\w+)`\\]\\(#\\w+\\) \\| `([a-z._]+)` \\|.*\\| (.*) \\|$").
+		FindAllStringSubmatch(string(doc), -1) {
+		documented[row[1]] = strings.ReplaceAll(row[3], "`", "")
+	}
+	for name, family := range families {
+		if family.GetType() != dto.MetricType_GAUGE {
+			t.Errorf("%s is a %s, all are gauges", name, family.GetType())
+		}
+		labels := map[string]bool{}
+		for _, series := range family.GetMetric() {
+			for _, label := range series.GetLabel() {
+				labels[label.GetName()] = true
+			}
+		}
+		var got []string
+		for label := range labels {
+			got = append(got, label)
+		}
+		sort.Strings(got)
+		want := strings.Split(documented[name], ", ")
+		sort.Strings(want)
+		if _, there := documented[name]; !there {
+			t.Errorf("%s is scraped and not in METRICS.md", name)
+		} else if strings.Join(got, ", ") != strings.Join(want, ", ") {
+			t.Errorf("%s has the labels %v, METRICS.md says %v", name, got, want)
+		}
+	}
+	if len(families) != len(documented) || len(families) != len(instruments.Catalog()) {
+		t.Errorf("%d metrics are scraped, %d in METRICS.md, %d in the catalogue",
+			len(families), len(documented), len(instruments.Catalog()))
+	}
+}
+
+// TestPromlint allows the one thing that Drone's own names do: a gauge that ends in _count.
+func TestPromlint(t *testing.T) {
+	problems, err := promlint.New(bytes.NewReader(text(t, fullSnapshot(goldenTime), goldenTime))).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if !strings.HasSuffix(p.Metric, "_count") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+	if len(problems) != 3 {
+		t.Errorf("promlint has %d complaints, want the 3 about Drone's own names: %v", len(problems), problems)
+	}
+}

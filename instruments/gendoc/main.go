@@ -1,0 +1,104 @@
+// Command gendoc writes METRICS.md from the catalogue of instruments: gendoc FILE.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"os"
+	"strings"
+
+	"github.com/prometheus/otlptranslator"
+
+	"drone-otel-agent/instruments"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("usage: gendoc FILE")
+	}
+	text, err := document(instruments.Catalog())
+	if err == nil {
+		err = os.WriteFile(os.Args[1], text, 0o644) //nolint:gosec // a document that everybody may read
+	}
+	if err != nil {
+		log.Fatalf("writing the documentation of the metrics: %v", err)
+	}
+}
+
+const head = `# Metrics
+
+<!-- Written by "make generate" from instruments/catalog.go. Change it there. -->
+
+Every metric that drone-otel-agent gives, under its OpenTelemetry name (as pushed over OTLP) and its Prometheus
+name (as scraped). All are gauges. What is not known is absent: there is no zero that means "don't know".
+`
+
+const tail = `## About the process
+
+Beside these there are, on both ways out and under the names that Drone's own endpoint gives them:
+
+- ` + "`go_*`, `process_*`" + `: the agent's Go runtime and process, from Prometheus's client library.
+- ` + "`promhttp_metric_handler_*`" + `: the scrapes.
+- ` + "`drone_otel_agent_build_info`" + `: always 1; the labels tell the agent's version.
+- ` + "`target_info`" + `, in a scrape only: always 1; the labels are OpenTelemetry's resource attributes.
+
+## What is counted, exactly
+
+The seven figures of Drone are what Drone Enterprise's own ` + "`/metrics`" + ` says of the same database, on both editions.
+
+- A build is pending or running by its *stages*, not by its own status: one with a stage waiting and another running
+  is in both gauges; one that waits for approval is in neither.
+- ` + "`drone_build_count`" + ` counts stored builds, those of inactive repositories too. Purged builds are gone from it
+  within ` + "`poll.recount_interval`" + `.
+- Drone does not serve repositories whose namespace holds a slash (subgroups). On the community edition their builds
+  are counted by the repository's counter, purged ones included, and their open builds are not seen.
+- When a repository is removed, Drone keeps its builds and goes on counting them. On the community edition the agent
+  does so too until it is restarted; then nothing tells of them any more.
+- On the community edition a build that waited for approval is asked about ever less often, after a sixtieth of the
+  time it has waited and at most every two minutes; its approval is seen that much later.
+`
+
+func document(catalog []instruments.Instrument) ([]byte, error) {
+	namer := otlptranslator.MetricNamer{WithMetricSuffixes: true}
+	var out bytes.Buffer
+	out.WriteString(head + "\n| Prometheus | OpenTelemetry | unit | attributes |\n| --- | --- | --- | --- |\n")
+	names := make([]string, len(catalog))
+	for i, in := range catalog {
+		name, err := namer.Build(otlptranslator.Metric{Name: in.Name, Unit: in.Unit, Type: otlptranslator.MetricTypeGauge})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", in.Name, err)
+		}
+		names[i] = name
+		fmt.Fprintf(&out, "| [`%s`](#%s) | `%s` | %s | %s |\n", name, name, in.Name, code(in.Unit), attributes(in))
+	}
+	for i, in := range catalog {
+		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n", names[i], in.Description)
+		fmt.Fprintf(&out, "- OpenTelemetry: `%s`", in.Name)
+		if in.Unit != "" {
+			fmt.Fprintf(&out, ", in `%s`", in.Unit)
+		}
+		out.WriteString("\n")
+		if len(in.Attributes) > 0 {
+			fmt.Fprintf(&out, "- Attributes: %s\n", attributes(in))
+		}
+		fmt.Fprintf(&out, "- Absent: %s\n- Example: `%s`\n", in.Absent, in.Example)
+	}
+	out.WriteString("\n" + tail)
+	return out.Bytes(), nil
+}
+
+func attributes(in instruments.Instrument) string {
+	var out []string
+	for _, key := range in.Attributes {
+		out = append(out, code(string(key)))
+	}
+	return strings.Join(out, ", ")
+}
+
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}
