@@ -144,13 +144,27 @@ func (w *watcher) stored(ctx context.Context, repo droneapi.Repo, least, top, gu
 	if err := probe(guess); err != nil {
 		return 0, err
 	}
-	for beyond-least > 1 {
+	for beyond-least > countPage {
 		if err := probe(least + (beyond-least)/2); err != nil {
 			return 0, err
 		}
 	}
+	for beyond-least > 1 {
+		page := least/countPage + 1 // the one that holds build least+1
+		builds, err := w.api.Builds(ctx, repo, int(page), countPage)
+		if err != nil {
+			return 0, err
+		}
+		if least = (page-1)*countPage + int64(len(builds)); len(builds) < countPage {
+			break
+		}
+	}
 	return least, nil
 }
+
+// countPage is how many builds are listed to end a search whose range is no larger: one page or two in place
+// of half a dozen single builds.
+const countPage = 50
 
 // count takes the first census of a repository. Where builds are missing, one that is stored while the
 // search goes on would be counted by it and again when its number is seen, so the newest number must be the
