@@ -57,4 +57,52 @@ type Snapshot struct {
 	PendingJobs, RunningJobs Count
 	// Repositories is nil while unknown.
 	Repositories *Repositories
+
+	// Repos are the repositories that have series of their own, and one named Other for all the rest; nil
+	// while unknown. The slice and what it holds is not changed.
+	Repos []Repo
+	// Queue is the queue by platform; nil while unknown. It has zeros for the platforms that were seen before.
+	Queue []Platform
+	// BusyWorkers are the machines that run a stage now.
+	BusyWorkers Count
+	// Oldest are the times at which the oldest build came that waits for a runner, runs, and waits for
+	// approval, the zero time where there is none; nil while unknown.
+	Oldest *Oldest
 }
+
+// Other is the name that the repositories go under that have no series of their own.
+const Other = "_other"
+
+// Repo is what is known of one repository, or of all that are folded into Other.
+type Repo struct {
+	// Name is the slug, or Other.
+	Name string
+	// Pending and Running are its builds with at least one stage in that status; unknown where its open
+	// builds are not seen.
+	Pending, Running Count
+	// Finished counts the builds that were told since the agent started, by status.
+	Finished map[string]int64
+	// Last is the newest finished build of the default branch, nil where none was seen; of Other always nil.
+	Last *LastBuild
+}
+
+// LastBuild is the newest finished build of a default branch.
+type LastBuild struct {
+	Success  bool
+	Duration time.Duration
+	Finished time.Time
+}
+
+// Platform is one kind of stages in the queue.
+type Platform struct {
+	OS, Arch, Type string
+	// Labels are the values of the configured stage labels (metrics.queue_labels), in their order.
+	Labels []string
+	// Pending and Running are the stages in that status.
+	Pending, Running int64
+	// Oldest is when the oldest pending stage came, the zero time where none is pending.
+	Oldest time.Time
+}
+
+// Oldest tells when the oldest build in each open state was created.
+type Oldest struct{ Pending, Running, Blocked time.Time }
