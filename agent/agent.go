@@ -156,9 +156,14 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 }
 
 func (a *agent) register() error {
-	return instruments.Register(a.provider.Meter("drone-otel-agent"), instruments.Source{
+	told, err := instruments.Register(a.provider.Meter("drone-otel-agent"), instruments.Options{
 		Newest: a.poller.newest.Load, StaleAfter: a.opts.Config.staleAfter, Now: time.Now,
 	})
+	if err != nil {
+		return err
+	}
+	a.poller.finished, a.poller.failed = told.Finished, told.RequestFailed
+	return nil
 }
 
 func newClient(cfg *Config, version string, log *slog.Logger) (*droneapi.Client, error) {

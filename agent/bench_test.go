@@ -142,7 +142,7 @@ func BenchmarkScrape(b *testing.B) {
 		b.Fatal(err)
 	}
 	snapshot := fullSnapshot(time.Now())
-	err = instruments.Register(provider.Meter("drone-otel-agent"), instruments.Source{
+	_, err = instruments.Register(provider.Meter("drone-otel-agent"), instruments.Options{
 		Newest: func() *instruments.Snapshot { return snapshot }, StaleAfter: time.Hour, Now: time.Now,
 	})
 	if err != nil {

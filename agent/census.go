@@ -169,8 +169,16 @@ const countPage = 50
 // count takes the first census of a repository. Where builds are missing, one that is stored while the
 // search goes on would be counted by it and again when its number is seen, so the newest number must be the
 // same before and after.
+//
+// Where the agent knows the repository's ledger already, new builds are followed first, and the ledger stays.
 func (w *watcher) count(ctx context.Context, r *repository) error {
 	const tries = 3
+	followed := r.ledger.settled > 0
+	if followed {
+		if err := w.follow(ctx, r); err != nil {
+			return err
+		}
+	}
 	for try := 1; ; try++ {
 		found, err := w.take(ctx, r.Repo)
 		if err != nil {
@@ -183,9 +191,18 @@ func (w *watcher) count(ctx context.Context, r *repository) error {
 				continue
 			}
 		}
-		r.builds, r.counted, r.recount, r.ledger = found.builds, true, false, found.ledger
+		if followed && found.ledger.settled > r.ledger.settled {
+			return errNotNow // a build came in between; the next poll finds it
+		}
+		r.builds, r.counted, r.recount = found.builds, true, false
+		if !followed {
+			r.ledger = found.ledger
+		}
 		for _, build := range found.listed {
-			r.watch(build)
+			r.newest = later(r.newest, unix(build.Created))
+			if r.open[build.Number] == nil && mayBeOpen(build) {
+				r.watch(build).before = true
+			}
 		}
 		return nil
 	}

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
-	"net/http"
 	"time"
 
 	"drone-otel-agent/droneapi"
@@ -35,7 +33,7 @@ func (w *watcher) pollCommunity(ctx context.Context, budget time.Time) error {
 		return err
 	}
 	todo := w.sort()
-	if err := w.each(ctx, todo.moved, w.settleAndWatch); err != nil {
+	if err := w.each(ctx, todo.moved, w.follow); err != nil {
 		return err
 	}
 	if err := w.each(ctx, todo.uncounted, w.within(budget, w.count)); err != nil {
@@ -44,13 +42,7 @@ func (w *watcher) pollCommunity(ctx context.Context, budget time.Time) error {
 	if err := w.each(ctx, todo.doubted, w.within(budget, w.countAgain)); err != nil {
 		return err
 	}
-	var open []*repository
-	for _, r := range w.repos {
-		if len(r.open) > 0 && r.refusals == 0 {
-			open = append(open, r)
-		}
-	}
-	if err := w.each(ctx, open, w.askOpen); err != nil {
+	if err := w.askAllOpen(ctx); err != nil {
 		return err
 	}
 	w.noteProgress(len(todo.uncounted))
@@ -62,13 +54,13 @@ func (w *watcher) within(budget time.Time, do func(context.Context, *repository)
 ) func(context.Context, *repository) error {
 	return func(ctx context.Context, r *repository) error {
 		if !budget.IsZero() && w.now().After(budget) {
-			return nil
+			return errNotNow
 		}
 		return do(ctx, r)
 	}
 }
 
-// sort finds what is to be done, and counts by their counter the repositories that Drone does not serve.
+// sort finds what is to be done.
 func (w *watcher) sort() work {
 	var (
 		out    work
@@ -83,18 +75,14 @@ func (w *watcher) sort() work {
 		switch {
 		case r.nested():
 			nested, some = nested+1, r.Slug
-			r.countByCounter()
 		case !r.readable(now):
-			if r.counted && unsettled {
-				r.countByCounter()
-			}
 		case r.Counter == 0:
 			r.counted, r.recount = true, false
-		case !r.counted || r.refusals > 0:
+		case !r.counted:
 			out.uncounted = append(out.uncounted, r)
 		case unsettled:
 			out.moved = append(out.moved, r)
-		case r.recount:
+		case r.recount || r.refusals > 0:
 			out.doubted = append(out.doubted, r)
 		}
 	}
@@ -109,41 +97,11 @@ func (w *watcher) sort() work {
 	return out
 }
 
-func (w *watcher) settleAndWatch(ctx context.Context, r *repository) error {
-	fresh, err := w.settle(ctx, r)
-	for _, build := range fresh {
-		r.watch(build)
-	}
-	return err
-}
-
-// askOpen asks about each open build of a repository whose turn it is.
-func (w *watcher) askOpen(ctx context.Context, r *repository) error {
-	for number, open := range r.open {
-		if w.now().Before(open.askAgain) {
-			continue
-		}
-		build, err := w.api.Build(ctx, r.Repo, number)
-		var status *droneapi.HTTPError
-		switch {
-		case errors.As(err, &status) && status.Status == http.StatusNotFound:
-			// The build was deleted, or the repository moved; the count finds out which.
-			delete(r.open, number)
-			r.recount = true
-		case err != nil:
-			return err
-		default:
-			r.update(build, w.now())
-		}
-	}
-	return nil
-}
-
 // noteProgress tells of the first census, which may take many polls.
 func (w *watcher) noteProgress(todo int) {
 	left := 0
 	for _, r := range w.repos {
-		if !r.counted {
+		if !r.known() {
 			left++
 		}
 	}
@@ -162,28 +120,21 @@ func (w *watcher) noteProgress(todo int) {
 
 // tellCommunity fills in what the repositories and their open builds say, once all have been looked at.
 func (w *watcher) tellCommunity(out *instruments.Snapshot) {
-	var pendingBuilds, runningBuilds, pendingJobs, runningJobs int64
+	var stages []droneapi.Stage
 	blind := false
 	for _, r := range w.repos {
-		if !r.counted {
+		if !r.known() {
 			return
 		}
 		blind = blind || r.blind()
 		for _, open := range r.open {
-			pendingJobs += open.pending
-			runningJobs += open.running
-			if open.pending > 0 {
-				pendingBuilds++
-			}
-			if open.running > 0 {
-				runningBuilds++
-			}
+			stages = append(stages, open.stages...)
 		}
 	}
 	out.BuildCount = instruments.Known(w.sum())
-	if blind {
-		return
+	l := w.countLive(stages)
+	if !blind {
+		w.tellLive(out, l)
 	}
-	out.PendingBuilds, out.RunningBuilds = instruments.Known(pendingBuilds), instruments.Known(runningBuilds)
-	out.PendingJobs, out.RunningJobs = instruments.Known(pendingJobs), instruments.Known(runningJobs)
+	w.tellRepos(out, l, !blind)
 }

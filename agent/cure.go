@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 
 	"drone-otel-agent/droneapi"
 )
@@ -96,4 +97,33 @@ func refusedToken(err error) bool {
 	var status *droneapi.HTTPError
 	return errors.As(err, &status) &&
 		(status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden)
+}
+
+// failureType is the kind of a failed poll, as error.type names it: the status of Drone's answer, or a word.
+func failureType(err error) string {
+	var (
+		status   *droneapi.HTTPError
+		redirect *droneapi.RedirectError
+		content  *droneapi.ContentError
+		large    *droneapi.TooLargeError
+		data     *droneapi.DataError
+		token    *droneapi.TokenError
+	)
+	switch {
+	case errors.As(err, &status):
+		return strconv.Itoa(status.Status)
+	case errors.As(err, &redirect):
+		return strconv.Itoa(redirect.Status)
+	case errors.As(err, &content):
+		return "content"
+	case errors.As(err, &large):
+		return "too_large"
+	case errors.As(err, &data):
+		return "data"
+	case errors.As(err, &token):
+		return "token"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	}
+	return "connection"
 }

@@ -10,7 +10,7 @@ import (
 
 // On the enterprise edition one request, the queue, tells every stage that waits or runs. The repositories
 // are listed only when a build came to the queue or left it, and every so often for builds too short to be
-// seen there.
+// seen there. A build is asked about when the queue no longer speaks of it.
 
 // listEvery is after how many polls the repositories are listed although the queue gives no reason.
 const listEvery = 4
@@ -24,9 +24,14 @@ const (
 
 // enterpriseState is what is known beside the repositories.
 type enterpriseState struct {
-	// seen tells that there is a queue, and builds holds the statuses of the stages in it, by build id.
+	// seen tells that there is a queue; stages are those in it, and builds the ids of their builds with that
+	// of the repository.
 	seen   bool
-	builds map[int64]stageCount
+	stages []droneapi.Stage
+	builds map[int64]int64
+	// strays are the builds in the queue that were looked for among those of their repository in vain, with
+	// the number of times.
+	strays map[int64]int
 	// polls counts since the repositories were last listed.
 	polls int
 
@@ -36,24 +41,11 @@ type enterpriseState struct {
 	due time.Time
 }
 
-// stageCount counts stages by status.
-type stageCount struct{ pending, running int64 }
-
 func (w *watcher) pollEnterprise(ctx context.Context, stages []droneapi.Stage) error {
 	state := &w.enterprise
-	builds := map[int64]stageCount{}
+	builds := map[int64]int64{}
 	for _, stage := range stages {
-		n := builds[stage.BuildID]
-		switch stage.Status {
-		case droneapi.StatusPending:
-			n.pending++
-		case droneapi.StatusRunning:
-			n.running++
-		default:
-			w.log.Debug("a stage in drone's queue is neither pending nor running and counts as neither",
-				"stage", stage.ID, "status", stage.Status)
-		}
-		builds[stage.BuildID] = n
+		builds[stage.BuildID] = stage.RepoID
 	}
 	moved := !state.seen || !sameKeys(state.builds, builds)
 	state.polls++
@@ -65,8 +57,14 @@ func (w *watcher) pollEnterprise(ctx context.Context, stages []droneapi.Stage) e
 	}
 	// The queue is only taken for seen once the repositories have been listed for it: where that failed, the
 	// next poll shall see that it moved.
-	state.seen, state.builds = true, builds
+	state.seen, state.builds, state.stages = true, builds, stages
 	if err := w.settleEnterprise(ctx); err != nil {
+		return err
+	}
+	if err := w.findStrays(ctx); err != nil {
+		return err
+	}
+	if err := w.askAllOpen(ctx); err != nil {
 		return err
 	}
 	if !w.now().Before(state.due) {
@@ -75,7 +73,7 @@ func (w *watcher) pollEnterprise(ctx context.Context, stages []droneapi.Stage) e
 	return nil
 }
 
-func sameKeys(a, b map[int64]stageCount) bool {
+func sameKeys(a, b map[int64]int64) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -90,25 +88,79 @@ func sameKeys(a, b map[int64]stageCount) bool {
 // settleEnterprise counts the builds that came since the exact total.
 func (w *watcher) settleEnterprise(ctx context.Context) error {
 	var open []*repository
-	first := w.enterprise.due.IsZero()
+	now := w.now()
 	for _, r := range w.repos {
-		if !r.counted && first {
-			// All that is there already will be in the total.
-			r.ledger = ledger{settled: r.Counter}
-		}
 		r.counted = true
-		switch _, unsettled := r.ledger.lowest(r.Counter); {
-		case !unsettled:
-		case r.readable(w.now()):
+		if _, unsettled := r.ledger.lowest(r.Counter); unsettled && r.readable(now) {
 			open = append(open, r)
-		default:
-			r.countByCounter()
 		}
 	}
-	return w.each(ctx, open, func(ctx context.Context, r *repository) error {
-		_, err := w.settle(ctx, r)
-		return err
+	return w.each(ctx, open, w.follow)
+}
+
+// strayTries is how often a build of the queue is looked for among those of its repository, and strayPages how
+// far back.
+const (
+	strayTries = 3
+	strayPages = 3
+)
+
+// findStrays looks for the builds that the queue speaks of and that are not followed: those that were open
+// before the agent came, and those that waited for approval then.
+func (w *watcher) findStrays(ctx context.Context) error {
+	followed := map[int64]bool{}
+	for _, r := range w.repos {
+		for _, open := range r.open {
+			followed[open.id] = true
+		}
+	}
+	strays := map[int64]int{}
+	wanted := map[int64][]int64{}
+	var repos []*repository
+	for id, owner := range w.enterprise.builds {
+		r := w.repos[owner]
+		if followed[id] || r == nil || !r.readable(w.now()) {
+			continue
+		}
+		if strays[id] = w.enterprise.strays[id] + 1; strays[id] > strayTries {
+			continue
+		}
+		if len(wanted[owner]) == 0 {
+			repos = append(repos, r)
+		}
+		wanted[owner] = append(wanted[owner], id)
+	}
+	w.enterprise.strays = strays
+	return w.each(ctx, repos, func(ctx context.Context, r *repository) error {
+		return w.findBuilds(ctx, r, wanted[r.ID])
 	})
+}
+
+// findBuilds follows the builds of a repository that have these ids, if they are among its newest.
+func (w *watcher) findBuilds(ctx context.Context, r *repository, ids []int64) error {
+	missing := map[int64]bool{}
+	for _, id := range ids {
+		missing[id] = true
+	}
+	found, pages := 0, 0
+	listed, err := w.list(ctx, r.Repo, censusPage, func(page []droneapi.Build) bool {
+		pages++
+		for _, build := range page {
+			if missing[build.ID] {
+				found++
+			}
+		}
+		return found == len(missing) || pages == strayPages
+	})
+	if err != nil {
+		return err
+	}
+	for _, build := range listed {
+		if missing[build.ID] {
+			r.watch(build)
+		}
+	}
+	return nil
 }
 
 // total asks for the exact number of builds. It holds for one moment, so it is of use where no build came
@@ -148,19 +200,9 @@ func (w *watcher) total(ctx context.Context) error {
 
 // tellEnterprise fills in what the queue and the total say.
 func (w *watcher) tellEnterprise(out *instruments.Snapshot) {
-	var pendingBuilds, runningBuilds, pendingJobs, runningJobs int64
-	for _, n := range w.enterprise.builds {
-		pendingJobs += n.pending
-		runningJobs += n.running
-		if n.pending > 0 {
-			pendingBuilds++
-		}
-		if n.running > 0 {
-			runningBuilds++
-		}
-	}
-	out.PendingBuilds, out.RunningBuilds = instruments.Known(pendingBuilds), instruments.Known(runningBuilds)
-	out.PendingJobs, out.RunningJobs = instruments.Known(pendingJobs), instruments.Known(runningJobs)
+	l := w.countLive(w.enterprise.stages)
+	w.tellLive(out, l)
+	w.tellRepos(out, l, true)
 	if !w.enterprise.due.IsZero() {
 		out.BuildCount = instruments.Known(w.enterprise.offset + w.sum())
 	}

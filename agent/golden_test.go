@@ -68,7 +68,7 @@ func shown(t *testing.T, s *instruments.Snapshot, now time.Time, otlp *exporters
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = provider.Shutdown(context.WithoutCancel(t.Context())) })
-	err = instruments.Register(provider.Meter("drone-otel-agent"), instruments.Source{
+	_, err = instruments.Register(provider.Meter("drone-otel-agent"), instruments.Options{
 		Newest:     func() *instruments.Snapshot { return s },
 		StaleAfter: time.Minute, Now: func() time.Time { return now },
 	})

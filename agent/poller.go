@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,12 @@ type poller struct {
 	log      *slog.Logger
 	// published is called with every new snapshot, from the poller's goroutine; nil is nobody.
 	published func(*instruments.Snapshot)
+	// finished is called with every build that ended, once; nil is nobody. failed is called with the kind of
+	// every failure of a poll.
+	finished func(instruments.FinishedBuild)
+	failed   func(errorType string)
+	// state keeps what must survive a restart.
+	state *state
 
 	newest atomic.Pointer[instruments.Snapshot]
 	// failures counts the polls that failed in a row, failing is when the first of them did, and said is what
@@ -73,8 +80,12 @@ func (p *poller) pause(err error) time.Duration {
 func (p *poller) poll(ctx context.Context, budget time.Time) error {
 	started := p.now()
 	err := p.watcher.poll(ctx, budget)
+	p.tell()
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if err != nil && p.failed != nil {
+		p.failed(failureType(err))
 	}
 	ended := p.now()
 	var next instruments.Snapshot
@@ -92,6 +103,20 @@ func (p *poller) poll(ctx context.Context, budget time.Time) error {
 		p.published(&next)
 	}
 	return err
+}
+
+// tell hands on the builds that ended, also after a poll that failed half way, and writes down that it did.
+func (p *poller) tell() {
+	for _, build := range p.watcher.takeTold() {
+		p.log.Debug("a build ended", "repository", build.Slug, "build", build.Number, "status", build.Status)
+		if p.finished != nil {
+			p.finished(build)
+		}
+	}
+	changed := p.watcher.touched
+	if p.watcher.touched = map[int64]*repository{}; p.state != nil && p.watcher.server != nil {
+		maps.Copy(p.watcher.touched, p.state.save(p.watcher.server.Edition, changed))
+	}
 }
 
 // report logs a failure once when it begins and again when it becomes another one, and its end.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"drone-otel-agent/droneapi"
+	"drone-otel-agent/instruments"
 )
 
 // repository is what the agent knows of one repository of Drone. One goroutine at a time works on it.
@@ -17,9 +18,16 @@ type repository struct {
 	// builds is how many builds of it Drone stores: on the enterprise edition those that came after the
 	// last exact total, on the community edition all.
 	builds int64
-	// open are the builds that have not ended, by number; community edition only.
+	// open are the builds that have not ended or were not told yet, by number.
 	open map[int64]*openBuild
+	// newest is when the newest build that was seen was created.
+	newest time.Time
+	// last is the newest build of the default branch that was told, and lastNumber its number.
+	last       *instruments.LastBuild
+	lastNumber int64
 
+	// gone tells that Drone says there is no such repository, or none for this user.
+	gone bool
 	// refusals is how often in a row Drone did not serve its builds; 0 where it does.
 	refusals int
 	// askAgain is when a repository that was refused is asked for again.
@@ -28,10 +36,16 @@ type repository struct {
 
 // openBuild is a build that has not ended, as last seen.
 type openBuild struct {
-	number           int64
-	created          time.Time
-	pending, running int64
-	// askAgain is when it is asked about again; the zero time means at every poll.
+	id, number int64
+	created    time.Time
+	// stages are those that wait for a runner or run.
+	stages []droneapi.Stage
+	// blocked tells that a stage of it waits for approval.
+	blocked bool
+	// before tells that it was there before the agent first saw its repository: if it turns out to have ended
+	// already, it is of the past and is not told.
+	before bool
+	// askAgain is when it is asked about again; the zero time means at the next poll.
 	askAgain time.Time
 }
 
@@ -53,52 +67,69 @@ const (
 	refusedMost  = time.Hour
 )
 
-// refused notes that Drone does not serve the repository's builds. Where it says that there is no such
-// repository they are counted by its counter, which is all there is to know, and its open builds are
-// forgotten: they cannot be asked about. An error of the server's own is taken for that only when it lasts;
-// what was open may still be, see blind.
-func (r *repository) refused(now time.Time, gone bool) {
-	r.askAgain = now.Add(min(refusedMost, refusedFirst<<min(r.refusals, 10)))
-	r.refusals++
-	if gone || r.counted || r.refusals >= refusalsBelieved {
-		r.countByCounter()
-	}
-	if gone {
-		r.open = nil
-	}
-}
-
 // refusalsBelieved is after how many errors of the server's own a repository is counted by its counter.
 const refusalsBelieved = 3
 
-// blind tells whether the repository has open builds whose state is not known.
-func (r *repository) blind() bool { return r.refusals > 0 && len(r.open) > 0 }
-
-// countByCounter takes every announced number for a stored build.
-func (r *repository) countByCounter() {
-	if r.counted {
-		r.builds += max(0, r.Counter-r.ledger.settled)
-	} else {
-		r.builds = r.Counter
+// refused notes that Drone does not serve the repository's builds. What was open is kept: when the repository
+// comes back it is asked about, and told if it ended.
+func (r *repository) refused(now time.Time, gone bool) {
+	r.askAgain = now.Add(min(refusedMost, refusedFirst<<min(r.refusals, 10)))
+	r.refusals++
+	if r.gone = gone; gone {
+		for _, open := range r.open {
+			open.stages = nil // they cannot be asked about, so they are not shown
+		}
 	}
-	r.counted = true
-	r.ledger = ledger{settled: r.Counter}
 }
 
-// watch begins to follow a build that has not ended. One that was declined is looked at too: Drone declines
-// stage by stage, and the first makes the build's status final while the others still wait.
-func (r *repository) watch(build droneapi.Build) {
-	if build.Status.Final() && build.Status != droneapi.StatusDeclined {
-		return
+// served notes that Drone serves them again.
+func (r *repository) served() {
+	r.refusals, r.gone, r.recount = 0, false, true
+}
+
+// known tells whether stored can be told. A server that fails by itself is believed only when it lasts.
+func (r *repository) known() bool {
+	return r.counted || r.nested() || r.gone || r.refusals >= refusalsBelieved
+}
+
+// stored is how many builds the repository has, as far as is known (see builds). Where Drone does not serve
+// them, every number that was announced since is taken for a stored build: the counter is all there is.
+func (r *repository) stored() int64 {
+	if r.unreachable() {
+		return r.builds + max(0, r.Counter-r.ledger.settled)
 	}
+	return r.builds
+}
+
+// blind tells whether the repository has open builds whose state is not known.
+func (r *repository) blind() bool {
+	if r.refusals == 0 {
+		return false
+	}
+	for _, open := range r.open {
+		if len(open.stages) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// watch begins to follow a build until it has ended and was told.
+func (r *repository) watch(build droneapi.Build) *openBuild {
+	r.newest = later(r.newest, unix(build.Created))
 	if r.open == nil {
 		r.open = map[int64]*openBuild{}
 	}
 	if r.open[build.Number] == nil {
-		r.open[build.Number] = &openBuild{
-			number: build.Number, created: time.Unix(build.Created, 0),
-		}
+		r.open[build.Number] = &openBuild{id: build.ID, number: build.Number, created: unix(build.Created)}
 	}
+	return r.open[build.Number]
+}
+
+// mayBeOpen tells whether a build that was there before the agent may still have stages that run or wait.
+// Drone declines stage by stage, and the first makes the build's status final while the others still wait.
+func mayBeOpen(build droneapi.Build) bool {
+	return !build.Status.Final() || build.Status == droneapi.StatusDeclined
 }
 
 // A build none of whose stages waits for a runner or runs, as one that waits for approval, is asked about
@@ -108,27 +139,42 @@ const (
 	idleMost  = 2 * time.Minute
 )
 
-// update takes what Drone says of an open build now, and forgets it once it has ended. A build has ended when
-// its status is final and none of its stages is pending or running: Drone writes the build first.
-func (r *repository) update(build droneapi.Build, now time.Time) {
+// update takes what Drone says of an open build now, and tells whether it has ended; then it is no longer
+// open. A build has ended when its status is final and none of its stages is pending or running: Drone writes
+// the build first.
+func (r *repository) update(build droneapi.Build, now time.Time) (ended bool) {
 	seen := r.open[build.Number]
-	seen.pending, seen.running = 0, 0
+	seen.id, seen.stages, seen.blocked = build.ID, nil, build.Status == droneapi.StatusBlocked
 	for _, stage := range build.Stages {
-		switch stage.Status {
-		case droneapi.StatusPending:
-			seen.pending++
-		case droneapi.StatusRunning:
-			seen.running++
+		seen.blocked = seen.blocked || stage.Status == droneapi.StatusBlocked
+		if stage.Status == droneapi.StatusPending || stage.Status == droneapi.StatusRunning {
+			stage.Steps = nil
+			seen.stages = append(seen.stages, stage)
 		}
 	}
-	live := seen.pending > 0 || seen.running > 0
-	if build.Status.Final() && !live {
+	if build.Status.Final() && len(seen.stages) == 0 {
 		delete(r.open, build.Number)
-		return
+		return true
 	}
 	seen.askAgain = time.Time{}
 	// Between two of its stages a build is running for a moment while none of them is.
-	if !live && build.Status != droneapi.StatusRunning {
+	if len(seen.stages) == 0 && build.Status != droneapi.StatusRunning {
 		seen.askAgain = now.Add(min(idleMost, max(0, now.Sub(seen.created)/idleShare)))
 	}
+	return false
+}
+
+// unix is the time of Drone's seconds, where 0 is none.
+func unix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,6 +29,10 @@ type watchConfig struct {
 	UsersInterval   time.Duration
 	RecountInterval time.Duration
 	Concurrency     int
+	// Selection says which repositories have series of their own, and QueueLabels by which labels of its
+	// stages the queue is split.
+	Selection   selectionConfig
+	QueueLabels []string
 }
 
 // watcher knows the state of one Drone server and brings it up to date, poll by poll, with as few requests
@@ -52,13 +57,29 @@ type watcher struct {
 	// answers 200 all the same, is whole again the next time.
 	removed map[int64]*repository
 
+	selection *selection
+	// platforms are the kinds of stages that were ever seen in the queue, each with none in it.
+	platforms map[string]instruments.Platform
+	// restored tells that what was known before a restart is known again.
+	restored bool
+
+	// mu guards what several repositories add to at once: the builds to be told, their counts, and the
+	// repositories that changed.
+	mu      sync.Mutex
+	told    []instruments.FinishedBuild
+	tally   tally
+	touched map[int64]*repository
+
 	enterprise enterpriseState
 	community  communityState
 }
 
 func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log *slog.Logger) *watcher {
-	return &watcher{api: api, cfg: cfg, now: now, log: log, repos: map[int64]*repository{},
-		removed: map[int64]*repository{}}
+	return &watcher{
+		api: api, cfg: cfg, now: now, log: log, repos: map[int64]*repository{},
+		removed: map[int64]*repository{}, selection: newSelection(cfg.Selection), tally: tally{},
+		touched: map[int64]*repository{}, platforms: map[string]instruments.Platform{},
+	}
 }
 
 // poll brings the state up to date. What it learned before an error stays learned, and the next poll goes
@@ -130,13 +151,22 @@ func (w *watcher) identify(ctx context.Context) ([]droneapi.Stage, error) {
 		w.log.Warn("this drone server is older than 1.6, the first that lists all repositories; update it",
 			"version", found.Version)
 	}
-	if w.server == nil || w.server.Edition != found.Edition {
-		// What is known was counted in another way and cannot be carried on with.
-		w.listed, w.repos, w.removed = nil, map[int64]*repository{}, map[int64]*repository{}
-		w.enterprise, w.community = enterpriseState{}, communityState{}
+	if w.server != nil && w.server.Edition != found.Edition {
+		w.forgetCounts()
 	}
 	w.server = &found
 	return stages, nil
+}
+
+// forgetCounts lets go of what was counted in the way of the other edition. The ledgers and the open builds hold
+// on either.
+func (w *watcher) forgetCounts() {
+	for _, repos := range []map[int64]*repository{w.repos, w.removed} {
+		for _, r := range repos {
+			r.builds, r.counted = 0, false
+		}
+	}
+	w.enterprise, w.community = enterpriseState{}, communityState{}
 }
 
 // missing tells whether err says that the server does not have an endpoint: it answers 501 or 404, or, where
@@ -158,6 +188,7 @@ func (w *watcher) listRepositories(ctx context.Context) error {
 	if len(listed) > 0 && len(w.listed) == len(listed) && &listed[0] == &w.listed[0] {
 		return nil // the client gave the same answer again
 	}
+	first := w.listed == nil && !w.restored
 	w.listed = listed
 	here := make(map[int64]bool, len(listed))
 	for _, repo := range listed {
@@ -168,13 +199,13 @@ func (w *watcher) listRepositories(ctx context.Context) error {
 		}
 		known := w.repos[repo.ID]
 		if known == nil {
-			w.repos[repo.ID] = &repository{Repo: repo}
+			w.repos[repo.ID] = w.newRepository(repo, first)
 			continue
 		}
 		if repo.Counter < known.Counter {
 			w.log.Warn("a repository's counter went back, as after a restore of drone's database; its builds are counted anew",
 				"repository", repo.Slug, "from", known.Counter, "to", repo.Counter)
-			*known = repository{}
+			*known = *w.newRepository(repo, true)
 			w.enterprise.due = time.Time{}
 		}
 		known.Repo = repo
@@ -188,6 +219,31 @@ func (w *watcher) listRepositories(ctx context.Context) error {
 	return nil
 }
 
+// newRepository is one that is seen for the first time. Of one that was there before the agent nothing of the
+// past is told, and its builds are in the exact total, or found by a census; of any other all is new.
+func (w *watcher) newRepository(repo droneapi.Repo, before bool) *repository {
+	out := &repository{Repo: repo, counted: !before}
+	if before && w.server.Edition == enterprise {
+		out.ledger.settled = repo.Counter
+	}
+	w.touched[repo.ID] = out
+	return out
+}
+
+// askAllOpen asks about the open builds of every repository.
+func (w *watcher) askAllOpen(ctx context.Context) error {
+	var open []*repository
+	for _, r := range w.repos {
+		if len(r.open) > 0 && r.refusals == 0 && !r.nested() {
+			open = append(open, r)
+		}
+	}
+	return w.each(ctx, open, w.askOpen)
+}
+
+// errNotNow says that work was put off.
+var errNotNow = errors.New("not now")
+
 // each works on repositories, several at once. One that Drone does not serve is noted and costs the others
 // nothing; any other error ends the poll.
 func (w *watcher) each(ctx context.Context, repos []*repository, work func(context.Context, *repository) error) error {
@@ -198,24 +254,38 @@ func (w *watcher) each(ctx context.Context, repos []*repository, work func(conte
 			break
 		}
 		group.Go(func() error {
-			err := work(ctx, r)
-			gone, refused := refusal(err)
-			switch {
-			case refused:
-				if r.refusals == 0 {
-					w.log.Warn("drone does not serve the builds of a repository; they are counted by its counter alone, "+
-						"and its open builds are not seen", "repository", r.Slug, "error", err)
-				}
-				r.refused(w.now(), gone)
-				return nil
-			case err == nil && r.refusals > 0:
-				w.log.Info("drone serves the builds of a repository again", "repository", r.Slug)
-				r.refusals = 0
-			}
-			return err
+			w.touch(r)
+			return w.outcome(r, work(ctx, r))
 		})
 	}
 	return group.Wait()
+}
+
+// touch notes that what is known of a repository may have changed.
+func (w *watcher) touch(r *repository) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.touched[r.ID] = r
+}
+
+// outcome takes a repository's own errors for what they are, and lets the others through.
+func (w *watcher) outcome(r *repository, err error) error {
+	gone, refused := refusal(err)
+	switch {
+	case errors.Is(err, errNotNow):
+		return nil
+	case refused:
+		if r.refusals == 0 {
+			w.log.Warn("drone does not serve the builds of a repository; they are counted by its counter alone, "+
+				"and its open builds are not seen", "repository", r.Slug, "error", err)
+		}
+		r.refused(w.now(), gone)
+		return nil
+	case err == nil && r.refusals > 0:
+		w.log.Info("drone serves the builds of a repository again", "repository", r.Slug)
+		r.served()
+	}
+	return err
 }
 
 // refusal tells whether err is Drone's refusal of one repository, and whether it says that there is no such
@@ -251,6 +321,9 @@ func (w *watcher) snapshot() instruments.Snapshot {
 			states.Unreachable++
 		}
 	}
+	if w.server.Edition == enterprise || w.community.complete {
+		w.selection.admit(w.repos)
+	}
 	out.Repositories, out.RepoCount = &states, instruments.Known(states.Active)
 	if w.server.Edition == enterprise {
 		w.tellEnterprise(&out)
@@ -265,7 +338,7 @@ func (w *watcher) sum() int64 {
 	out := int64(0)
 	for _, repos := range []map[int64]*repository{w.repos, w.removed} {
 		for _, r := range repos {
-			out += r.builds
+			out += r.stored()
 		}
 	}
 	return out
@@ -278,4 +351,11 @@ func tooOld(version string) bool {
 		return false
 	}
 	return major < 1 || major == 1 && minor < 6
+}
+
+// restore takes over what was known before a restart. The builds are counted anew where they were counted in the
+// way of the other edition.
+func (w *watcher) restore(edition string, repos map[int64]*repository) {
+	w.repos, w.restored = repos, true
+	w.server = &instruments.Server{Edition: edition}
 }

@@ -47,10 +47,11 @@ type User struct {
 
 // Repo is a repository, as /api/repos lists it.
 type Repo struct {
-	ID        int64  `json:"id"`
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	Slug      string `json:"slug"`
+	ID            int64  `json:"id"`
+	Namespace     string `json:"namespace"`
+	Name          string `json:"name"`
+	Slug          string `json:"slug"`
+	DefaultBranch string `json:"default_branch"`
 	// Active tells whether Drone builds it.
 	Active bool `json:"active"`
 	// Counter is the number of its newest build. Drone raises it before it stores the build, so the build
@@ -65,6 +66,12 @@ type Build struct {
 	// Number is unique in the repository, from 1.
 	Number int64  `json:"number"`
 	Status Status `json:"status"`
+	// Error is what kept the build from running, as a configuration that cannot be read.
+	Error string `json:"error"`
+	// Event is what caused it: push, pull_request, tag, cron, promote, rollback or custom.
+	Event string `json:"event"`
+	// Target is the branch it is for.
+	Target string `json:"target"`
 	// Created, Started and Finished are Unix seconds, 0 where it has not happened.
 	Created  int64   `json:"created"`
 	Started  int64   `json:"started"`
@@ -72,12 +79,38 @@ type Build struct {
 	Stages   []Stage `json:"stages"`
 }
 
-// Stage is one pipeline of a build, what Drone's metrics call a job.
+// Stage is one pipeline of a build, what Drone's metrics call a job. The queue has it without its steps.
 type Stage struct {
 	ID      int64  `json:"id"`
 	RepoID  int64  `json:"repo_id"`
 	BuildID int64  `json:"build_id"`
-	Status  Status `json:"status"`
+	Name    string `json:"name"`
+	// Type is the kind of runner: docker, kubernetes, exec, ssh, ...
+	Type   string `json:"type"`
+	Status Status `json:"status"`
+	// Error is what the runner or the server has to say of its failure; empty where a step failed.
+	Error string `json:"error"`
+	// Machine is the runner that took it.
+	Machine string            `json:"machine"`
+	OS      string            `json:"os"`
+	Arch    string            `json:"arch"`
+	Labels  map[string]string `json:"labels"`
+	// Created, Started and Stopped are Unix seconds, 0 where it has not happened.
+	Created int64  `json:"created"`
+	Started int64  `json:"started"`
+	Stopped int64  `json:"stopped"`
+	Steps   []Step `json:"steps"`
+}
+
+// Step is one command or plugin of a stage.
+type Step struct {
+	Name   string `json:"name"`
+	Status Status `json:"status"`
+	// IgnoreError tells that its failure does not make the stage fail.
+	IgnoreError bool `json:"errignore"`
+	// Started and Stopped are Unix seconds, 0 where it has not happened.
+	Started int64 `json:"started"`
+	Stopped int64 `json:"stopped"`
 }
 
 // Stats is the part of /api/system/stats that is exact.

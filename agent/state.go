@@ -1,0 +1,342 @@
+package agent
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"drone-otel-agent/droneapi"
+	"drone-otel-agent/instruments"
+)
+
+// What survives a restart is, for each repository, which build numbers are decided on and which builds are
+// open. It is written after the builds of a poll were told: an agent that is killed in between tells those of
+// its last poll again, and loses none.
+
+// stateVersion is the version of what is in the file. A file with another one is set aside.
+const stateVersion = 1
+
+// stateFile is the name of the file in the folder state.path.
+const stateFile = "builds.db"
+
+// stateLockTimeout bounds the wait for another agent to let go of the file.
+const stateLockTimeout = 2 * time.Second
+
+// stateMeta says what the file is about.
+type stateMeta struct {
+	Version int    `json:"version"`
+	Server  string `json:"server"`
+	// Edition is the one by which the builds were counted.
+	Edition string `json:"edition"`
+}
+
+// stateRecord is what is kept of one repository.
+type stateRecord struct {
+	Slug    string        `json:"slug"`
+	Counter int64         `json:"counter"`
+	Settled int64         `json:"settled"`
+	Awaited map[int64]int `json:"awaited,omitempty"`
+	Open    []stateBuild  `json:"open,omitempty"`
+	Builds  int64         `json:"builds"`
+	Counted bool          `json:"counted,omitempty"`
+	Newest  int64         `json:"newest,omitempty"`
+	Last    *stateLast    `json:"last,omitempty"`
+}
+
+type stateBuild struct {
+	ID      int64 `json:"id"`
+	Number  int64 `json:"number"`
+	Created int64 `json:"created"`
+	Before  bool  `json:"before,omitempty"`
+}
+
+type stateLast struct {
+	Number   int64   `json:"number"`
+	Success  bool    `json:"success"`
+	Seconds  float64 `json:"seconds"`
+	Finished int64   `json:"finished"`
+}
+
+// names of the buckets and of the one key in the first.
+func bucketMeta() []byte  { return []byte("meta") }
+func bucketRepos() []byte { return []byte("repositories") }
+func keyMeta() []byte     { return []byte("meta") }
+
+// state is the file, or nothing where there is none: then all is forgotten with the process.
+type state struct {
+	db     *bbolt.DB
+	server string
+	log    *slog.Logger
+	// failed tells that the last write failed, so that it is logged once.
+	failed bool
+}
+
+// openState opens the file in a folder, and makes it where there is none. A file that cannot be read, is of
+// another version or of another server is set aside. Where the folder cannot be written the agent runs without.
+func openState(folder, server string, log *slog.Logger) *state {
+	s := &state{server: server, log: log}
+	if folder == "" {
+		log.Warn("state.path is not set: builds that end while the agent is down are not told")
+		return s
+	}
+	path := filepath.Join(folder, stateFile)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		s.without(path, err)
+		return s
+	}
+	db, err := openBolt(path)
+	if err == nil {
+		if why := s.foreign(db); why != "" {
+			err = errors.Join(errForeign, errors.New(why), db.Close())
+		}
+	}
+	switch {
+	case err == nil:
+		s.db = db
+	case errors.Is(err, bbolt.ErrTimeout):
+		s.without(path, errors.New("another process holds it; two agents need folders of their own"))
+	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist):
+		s.without(path, err)
+	default:
+		s.setAside(path, err)
+	}
+	return s
+}
+
+// errForeign says that a file is none of this agent's.
+var errForeign = errors.New("it is not the state of this agent")
+
+// openBolt opens a file. bbolt finds some damage by panicking.
+func openBolt(path string) (db *bbolt.DB, err error) {
+	defer func() {
+		if found := recover(); found != nil {
+			err = fmt.Errorf("damaged: %v", found)
+		}
+	}()
+	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: stateLockTimeout, FreelistType: bbolt.FreelistMapType})
+}
+
+// foreign tells why a file is not to be used; empty where it is.
+func (s *state) foreign(db *bbolt.DB) string {
+	var why string
+	err := guarded(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			bucket := tx.Bucket(bucketMeta())
+			if bucket == nil {
+				return nil // new
+			}
+			var meta stateMeta
+			switch err := json.Unmarshal(bucket.Get(keyMeta()), &meta); {
+			case err != nil:
+				why = fmt.Sprintf("its description cannot be read: %v", err)
+			case meta.Version != stateVersion:
+				why = fmt.Sprintf("it has version %d, and this agent reads %d", meta.Version, stateVersion)
+			case meta.Server != s.server:
+				why = fmt.Sprintf("it is about the server %s", meta.Server)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err.Error()
+	}
+	return why
+}
+
+// guarded turns bbolt's panics over damaged pages into errors.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if found := recover(); found != nil {
+			err = fmt.Errorf("damaged: %v", found)
+		}
+	}()
+	return do()
+}
+
+// without goes on without a file.
+func (s *state) without(path string, err error) {
+	s.log.Error("the state file cannot be used; the agent runs on, but builds that end while it is down are not told",
+		"file", path, "error", err, "cure", "state.path must be a folder that the agent may write, with room on the disk")
+}
+
+// setAside renames a file that cannot be used and begins a new one.
+func (s *state) setAside(path string, cause error) {
+	aside := fmt.Sprintf("%s.unusable-%s", path, time.Now().UTC().Format("20060102T150405"))
+	if err := os.Rename(path, aside); err != nil {
+		s.without(path, errors.Join(cause, err))
+		return
+	}
+	s.log.Warn("the state file was set aside and a new one begun; builds that ended while the agent was down are not told",
+		"file", path, "now", aside, "error", cause)
+	db, err := openBolt(path)
+	if err != nil {
+		s.without(path, err)
+		return
+	}
+	s.db = db
+}
+
+func (s *state) close() {
+	if s.db != nil {
+		_ = guarded(s.db.Close)
+		s.db = nil
+	}
+}
+
+// load fills a watcher with what is in the file. Where it is damaged the watcher is left empty.
+func (s *state) load(w *watcher) {
+	if s.db == nil {
+		return
+	}
+	var (
+		meta  stateMeta
+		repos = map[int64]*repository{}
+	)
+	err := guarded(func() error {
+		return s.db.View(func(tx *bbolt.Tx) error {
+			if tx.Bucket(bucketMeta()) == nil || tx.Bucket(bucketRepos()) == nil {
+				return nil
+			}
+			if err := json.Unmarshal(tx.Bucket(bucketMeta()).Get(keyMeta()), &meta); err != nil {
+				return err
+			}
+			return tx.Bucket(bucketRepos()).ForEach(func(key, value []byte) error {
+				if len(key) != 8 {
+					return fmt.Errorf("a key of %d bytes", len(key))
+				}
+				id := int64(binary.BigEndian.Uint64(key)) //nolint:gosec // it was an int64 when it was written
+				r, err := decodeRecord(id, value)
+				repos[id] = r
+				return err
+			})
+		})
+	})
+	if err != nil {
+		path := s.db.Path()
+		s.close()
+		s.setAside(path, err)
+		return
+	}
+	if len(repos) > 0 {
+		w.restore(meta.Edition, repos)
+		s.log.Info("knows the builds from before the restart", "repositories", len(repos))
+	}
+}
+
+// save writes what is known of the repositories that changed. A disk that is full or read-only is logged once,
+// and the agent runs on: the repositories are handed back to be written the next time.
+func (s *state) save(edition string, changed map[int64]*repository) (left map[int64]*repository) {
+	if s.db == nil || len(changed) == 0 {
+		return nil
+	}
+	err := guarded(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			meta, err := tx.CreateBucketIfNotExists(bucketMeta())
+			if err != nil {
+				return err
+			}
+			raw, err := json.Marshal(stateMeta{Version: stateVersion, Server: s.server, Edition: edition})
+			if err != nil {
+				return err
+			}
+			if err := meta.Put(keyMeta(), raw); err != nil {
+				return err
+			}
+			bucket, err := tx.CreateBucketIfNotExists(bucketRepos())
+			if err != nil {
+				return err
+			}
+			for id, r := range changed {
+				if err := putRecord(bucket, id, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	switch {
+	case err != nil && !s.failed:
+		s.log.Error("the state cannot be written; the agent runs on, but builds may be told again after a restart",
+			"file", s.db.Path(), "error", err, "cure", "see that the disk has room and may be written")
+	case err == nil && s.failed:
+		s.log.Info("the state is written again", "file", s.db.Path())
+	}
+	if s.failed = err != nil; s.failed {
+		return changed
+	}
+	return nil
+}
+
+func putRecord(bucket *bbolt.Bucket, id int64, r *repository) error {
+	record := stateRecord{
+		Slug: r.Slug, Counter: r.Counter, Settled: r.ledger.settled, Awaited: r.ledger.awaited,
+		Builds: r.builds, Counted: r.counted,
+	}
+	if !r.newest.IsZero() {
+		record.Newest = r.newest.Unix()
+	}
+	for _, open := range r.open {
+		b := stateBuild{ID: open.id, Number: open.number, Before: open.before}
+		if !open.created.IsZero() {
+			b.Created = open.created.Unix()
+		}
+		record.Open = append(record.Open, b)
+	}
+	if r.last != nil {
+		record.Last = &stateLast{
+			Number: r.lastNumber, Success: r.last.Success, Seconds: r.last.Duration.Seconds(),
+			Finished: r.last.Finished.Unix(),
+		}
+	}
+	raw, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	key := make([]byte, 8)
+	binary.BigEndian.PutUint64(key, uint64(id)) //nolint:gosec // ids are positive
+	return bucket.Put(key, raw)
+}
+
+// decodeRecord reads what was written of a repository. What cannot be true is an error.
+func decodeRecord(id int64, raw []byte) (*repository, error) {
+	var record stateRecord
+	if err := json.Unmarshal(raw, &record); err != nil {
+		return nil, fmt.Errorf("repository %d: %w", id, err)
+	}
+	if id <= 0 || record.Settled < 0 || record.Counter < 0 || record.Builds < 0 {
+		return nil, fmt.Errorf("repository %d: numbers below zero", id)
+	}
+	r := &repository{
+		Repo:   droneapi.Repo{ID: id, Slug: record.Slug, Counter: record.Counter},
+		ledger: ledger{settled: record.Settled}, builds: record.Builds, counted: record.Counted,
+		newest: unix(record.Newest),
+	}
+	for number, missed := range record.Awaited {
+		if number <= 0 || number > record.Settled {
+			return nil, fmt.Errorf("repository %d: awaits build %d of %d", id, number, record.Settled)
+		}
+		r.ledger.await(number)
+		r.ledger.awaited[number] = max(1, min(missed, missedPolls-1))
+	}
+	for _, b := range record.Open {
+		if b.Number <= 0 {
+			return nil, fmt.Errorf("repository %d: an open build %d", id, b.Number)
+		}
+		r.watch(droneapi.Build{ID: b.ID, Number: b.Number, Created: b.Created}).before = b.Before
+	}
+	if record.Last != nil {
+		r.lastNumber = record.Last.Number
+		r.last = &instruments.LastBuild{
+			Success: record.Last.Success, Finished: unix(record.Last.Finished),
+			Duration: time.Duration(record.Last.Seconds * float64(time.Second)),
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sort"
+
+	"drone-otel-agent/droneapi"
+	"drone-otel-agent/instruments"
+)
+
+// The tracker follows every build from its first sight to its end. A build that is new is put among the open
+// ones of its repository, whatever its status says, and is asked about until Drone's answer shows that it has
+// ended; that answer, with its stages and steps, is told, once. What is open is part of what survives a restart.
+
+// follow counts the builds of a repository that are new, and follows them.
+func (w *watcher) follow(ctx context.Context, r *repository) error {
+	fresh, err := w.settle(ctx, r)
+	for _, build := range fresh {
+		r.watch(build)
+	}
+	return err
+}
+
+// askOpen asks about each open build of a repository whose turn it is.
+func (w *watcher) askOpen(ctx context.Context, r *repository) error {
+	now := w.now()
+	var due []int64
+	for number, open := range r.open {
+		if !now.Before(open.askAgain) && !w.queued(open) {
+			due = append(due, number)
+		}
+	}
+	sort.Slice(due, func(i, j int) bool { return due[i] < due[j] })
+	for _, number := range due {
+		build, err := w.api.Build(ctx, r.Repo, number)
+		var status *droneapi.HTTPError
+		switch {
+		case errors.As(err, &status) && status.Status == http.StatusNotFound:
+			if err := w.lost(ctx, r, number); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		default:
+			if before := r.open[number].before; r.update(build, w.now()) && !before {
+				w.tell(r, build)
+			} else if open := r.open[number]; open != nil {
+				open.before = false // it will end while the agent looks on
+			}
+		}
+	}
+	return nil
+}
+
+// queued tells whether the queue speaks of the build, so that there is no need to ask; enterprise edition only.
+func (w *watcher) queued(open *openBuild) bool {
+	_, queued := w.enterprise.builds[open.id]
+	return queued
+}
+
+// lost finds out whether it is the build that is gone, or the repository.
+func (w *watcher) lost(ctx context.Context, r *repository, number int64) error {
+	if _, err := w.api.Builds(ctx, r.Repo, 1, 1); err != nil {
+		return err
+	}
+	w.log.Info("an open build was deleted from drone's database", "repository", r.Slug, "build", number)
+	delete(r.open, number)
+	r.recount = true
+	return nil
+}
+
+// tell notes a build that ended. It is handed on when the poll is over.
+func (w *watcher) tell(r *repository, build droneapi.Build) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	name := w.selection.name(r)
+	told := finished(r, name, build)
+	w.told = append(w.told, told)
+	w.tally.add(name, told.Status)
+	if told.DefaultBranch && build.Number > r.lastNumber && build.Finished > 0 {
+		r.lastNumber = build.Number
+		r.last = &instruments.LastBuild{
+			Success:  build.Status == droneapi.StatusSuccess,
+			Duration: max(0, told.Finished.Sub(later(told.Started, told.Created))),
+			Finished: told.Finished,
+		}
+	}
+}
+
+// takeTold returns the builds that were told since the last call, in the order in which they ended.
+func (w *watcher) takeTold() []instruments.FinishedBuild {
+	out := w.told
+	w.told = nil
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Finished.Before(out[j].Finished) })
+	return out
+}
+
+// tally counts the builds that were told, by the name their repository goes under and by status. The maps
+// inside are replaced, not changed: snapshots share them.
+type tally map[string]map[string]int64
+
+func (t tally) add(name, status string) {
+	counts := map[string]int64{status: 1}
+	for s, n := range t[name] {
+		counts[s] += n
+	}
+	t[name] = counts
+}
