@@ -106,6 +106,7 @@ func (a *agent) run(ctx context.Context) error {
 	}
 	stopPolling()
 	<-polled
+	a.poller.state.close()
 	after := context.WithoutCancel(ctx)
 	closing, cancel := context.WithTimeout(after, serverShutdown)
 	defer cancel()
@@ -132,6 +133,8 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 		return nil, &UsageError{err}
 	}
 	a.poller = newPoller(cfg, a.client, opts)
+	a.poller.state = openState(cfg.statePath, cfg.Server(), opts.Logger)
+	a.poller.state.load(a.poller.watcher)
 	if err := a.register(); err != nil {
 		return nil, err
 	}
@@ -156,8 +159,11 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 }
 
 func (a *agent) register() error {
+	metrics := a.opts.Config.metrics
 	told, err := instruments.Register(a.provider.Meter("drone-otel-agent"), instruments.Options{
 		Newest: a.poller.newest.Load, StaleAfter: a.opts.Config.staleAfter, Now: time.Now,
+		Buckets: metrics.Buckets, Stages: metrics.Stages, Steps: metrics.Steps, Events: metrics.Events,
+		QueueLabels: metrics.QueueLabels,
 	})
 	if err != nil {
 		return err
@@ -185,6 +191,9 @@ func newProvider(ctx context.Context, cfg *Config, otlp *exporters.OTLPConfig, o
 	}))
 	return exporters.NewProvider(ctx, exporters.ProviderConfig{
 		Version: opts.Version, Identity: cfg.Server(), OTLP: otlp, Logger: opts.Logger,
+		// The instruments bound their series themselves (metrics.repositories.limit and the like); the SDK would
+		// merge what is beyond its limit without a word.
+		CardinalityLimit: -1, ExponentialHistograms: cfg.metrics.Histogram == histogramExponential,
 	})
 }
 

@@ -24,6 +24,8 @@ type Config struct {
 	metricsPath string
 	auth        authConfig
 	otlp        exporters.OTLPConfig
+	statePath   string
+	metrics     metricsFile
 }
 
 // authConfig says who may read the metrics.
@@ -47,6 +49,8 @@ func (c *Config) Server() string { return c.drone.Server.String() }
 type file struct {
 	Drone      droneFile      `yaml:"drone"`
 	Poll       pollFile       `yaml:"poll"`
+	State      stateSection   `yaml:"state"`
+	Metrics    metricsFile    `yaml:"metrics"`
 	Prometheus prometheusFile `yaml:"prometheus"`
 	OTLP       otlpFile       `yaml:"otlp"`
 }
@@ -75,6 +79,32 @@ type pollFile struct {
 	UsersInterval   time.Duration `yaml:"users_interval"`
 	RecountInterval time.Duration `yaml:"recount_interval"`
 }
+
+type stateSection struct {
+	Path string `yaml:"path"`
+}
+
+type metricsFile struct {
+	Repositories repositoriesFile `yaml:"repositories"`
+	Histogram    string           `yaml:"histogram"`
+	Buckets      []float64        `yaml:"buckets"`
+	Events       bool             `yaml:"events"`
+	Stages       bool             `yaml:"stages"`
+	Steps        bool             `yaml:"steps"`
+	QueueLabels  []string         `yaml:"queue_labels"`
+}
+
+type repositoriesFile struct {
+	Include []string `yaml:"include"`
+	Exclude []string `yaml:"exclude"`
+	Limit   int      `yaml:"limit"`
+}
+
+// The kinds of histograms: metrics.histogram.
+const (
+	histogramExplicit    = "explicit"
+	histogramExponential = "exponential"
+)
 
 type prometheusFile struct {
 	ListenAddress string   `yaml:"listen_address"`
@@ -186,11 +216,18 @@ func (f *file) config(server *url.URL, token secret.Source, auth authConfig) *Co
 		watch: watchConfig{
 			Interval: f.Poll.Interval, Lookback: f.Poll.Lookback, UsersInterval: f.Poll.UsersInterval,
 			RecountInterval: f.Poll.RecountInterval, Concurrency: f.Drone.MaxConcurrentRequests,
+			Selection: selectionConfig{
+				Include: f.Metrics.Repositories.Include, Exclude: f.Metrics.Repositories.Exclude,
+				Limit: f.Metrics.Repositories.Limit,
+			},
+			QueueLabels: f.Metrics.QueueLabels,
 		},
 		staleAfter:  f.Poll.StaleAfter,
 		listen:      f.Prometheus.ListenAddress,
 		metricsPath: f.Prometheus.Path,
 		auth:        auth,
 		otlp:        f.OTLP.exporter(),
+		statePath:   f.State.Path,
+		metrics:     f.Metrics,
 	}
 }

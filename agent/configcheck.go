@@ -75,6 +75,7 @@ func (c checker) check(f *file) *Config {
 		c.at("prometheus.path", "%v", err)
 	}
 	auth := c.auth(f.Prometheus.Auth)
+	c.metrics(f.Metrics)
 	c.between("otlp.interval", f.OTLP.Interval, time.Second, time.Hour)
 	if f.OTLP.Timeout != 0 {
 		c.between("otlp.timeout", f.OTLP.Timeout, time.Millisecond, 10*time.Minute)

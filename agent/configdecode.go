@@ -58,6 +58,8 @@ func (d decoder) value(n *yaml.Node, out reflect.Value, field string) {
 	switch to := out.Addr().Interface().(type) {
 	case *[]string:
 		d.list(n, to, field)
+	case *[]float64:
+		d.numbers(n, to, field)
 	case *map[string]secret.Text:
 		d.secrets(n, to, field)
 	default:
@@ -152,5 +154,16 @@ func (d decoder) secrets(n *yaml.Node, out *map[string]secret.Text, field string
 		if text, ok := d.scalar(deref(n.Content[i+1]), join(field, n.Content[i].Value)); ok {
 			(*out)[n.Content[i].Value] = secret.New(text)
 		}
+	}
+}
+
+func (d decoder) numbers(n *yaml.Node, out *[]float64, field string) {
+	var texts []string
+	d.list(n, &texts, field)
+	*out = nil
+	for i, text := range texts {
+		var number float64
+		d.parse(n, text, &number, field+"["+strconv.Itoa(i)+"]")
+		*out = append(*out, number)
 	}
 }
