@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -100,19 +101,21 @@ type commandLine struct {
 
 func parse(args []string, stdout io.Writer) (*commandLine, error) {
 	line := &commandLine{}
+	var named, web bool
 	app := kingpin.New(program, "Makes Drone CI visible: polls a Drone server's API with a machine user's token, "+
 		"serves what it sees to Prometheus and pushes it to an OpenTelemetry Collector.")
+	app.UsageTemplate(kingpin.LongHelpTemplate)
 	app.UsageWriter(stdout).ErrorWriter(stdout).Terminate(func(int) { line.answered = true })
 	app.Version(version.Print(program))
 	app.HelpFlag.Short('h')
 	app.Flag("config.file", "Configuration file; without one the built-in defaults and the environment hold: "+
-		"DRONE_SERVER and DRONE_TOKEN are enough.").StringVar(&line.configFile)
+		"DRONE_SERVER and DRONE_TOKEN are enough.").IsSetByUser(&named).StringVar(&line.configFile)
 	promslogflag.AddFlags(app, &line.log)
 	run := app.Command("run", "Poll, serve and push until stopped.").Default()
 	run.Flag("web.listen-address", "Address to listen on, host:port; may be given more than once. It wins over "+
 		"prometheus.listen_address.").StringsVar(&line.listen)
 	run.Flag("web.config.file", "File that turns on TLS and more, see exporter-toolkit's web-configuration.").
-		StringVar(&line.webConfig)
+		IsSetByUser(&web).StringVar(&line.webConfig)
 	run.Flag("web.systemd-socket", "Take the sockets of systemd's socket activation instead of listening.").
 		BoolVar(&line.systemdSocket)
 	app.Command("check", "Check the configuration, the token, its rights and the Collector, and say what to mend.")
@@ -122,5 +125,10 @@ func parse(args []string, stdout io.Writer) (*commandLine, error) {
 		return line, nil
 	}
 	line.command = command
+	// An empty value, as of a variable that is not set, would pass for a flag that is not given; kingpin lets it
+	// through, and a last flag without its value too.
+	if err == nil && (named && line.configFile == "" || web && line.webConfig == "" || slices.Contains(line.listen, "")) {
+		err = errors.New("--config.file, --web.config.file and --web.listen-address need a value")
+	}
 	return line, err
 }

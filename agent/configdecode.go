@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"reflect"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ type decoder struct {
 
 func (d decoder) mapping(n *yaml.Node, out reflect.Value, field string) {
 	if n.Kind != yaml.MappingNode {
-		d.problem(n, field, "a mapping belongs here, with %s", keys(out.Type()))
+		d.unreadable(n, field, "a mapping belongs here, with %s", keys(out.Type()))
 		return
 	}
 	byKey := map[string]reflect.Value{}
@@ -83,16 +84,16 @@ func (d decoder) parse(n *yaml.Node, text string, out any, field string) {
 		*to = secret.New(text)
 	case *bool:
 		if text != "true" && text != "false" {
-			d.problem(n, field, "true or false belongs here, not %.40q", text)
+			d.unreadable(n, field, "true or false belongs here, not %.40q", text)
 		}
 		*to = text == "true"
 	case *int:
 		if *to, err = strconv.Atoi(text); err != nil {
-			d.problem(n, field, "a whole number belongs here, not %.40q", text)
+			d.unreadable(n, field, "a whole number belongs here, not %.40q", text)
 		}
 	case *float64:
 		if *to, err = strconv.ParseFloat(text, 64); err != nil {
-			d.problem(n, field, "a number belongs here, not %.40q", text)
+			d.unreadable(n, field, "a number belongs here, not %.40q", text)
 		}
 	case *time.Duration:
 		if text == "" {
@@ -101,7 +102,7 @@ func (d decoder) parse(n *yaml.Node, text string, out any, field string) {
 		}
 		parsed, err := model.ParseDuration(text)
 		if err != nil {
-			d.problem(n, field, "a duration belongs here, as 15s, 5m or 1h30m, not %.40q", text)
+			d.unreadable(n, field, "a duration belongs here, as 15s, 5m or 1h30m, not %.40q", text)
 		}
 		*to = time.Duration(parsed)
 	}
@@ -110,7 +111,7 @@ func (d decoder) parse(n *yaml.Node, text string, out any, field string) {
 // scalar returns the text of a scalar with the environment's values in place.
 func (d decoder) scalar(n *yaml.Node, field string) (string, bool) {
 	if n.Kind != yaml.ScalarNode {
-		d.problem(n, field, "a single value belongs here")
+		d.unreadable(n, field, "a single value belongs here")
 		return "", false
 	}
 	if n.ShortTag() == "!!null" {
@@ -118,7 +119,16 @@ func (d decoder) scalar(n *yaml.Node, field string) (string, bool) {
 	}
 	text, err := expand(n.Value, d.lookup)
 	if err != nil {
-		d.problem(n, field, "%v", err)
+		advice := ""
+		var unset unsetError
+		switch {
+		case !errors.As(err, &unset):
+		case d.files[n] == builtIn:
+			advice = ": set it, or give " + field + " in a file"
+		default:
+			advice = ": set it, or write the value here"
+		}
+		d.unreadable(n, field, "%v%s", err, advice)
 		return "", false
 	}
 	return text, true
@@ -130,7 +140,7 @@ func (d decoder) list(n *yaml.Node, out *[]string, field string) {
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
-		d.problem(n, field, "a list belongs here: [one, two]")
+		d.unreadable(n, field, "a list belongs here: [one, two]")
 		return
 	}
 	for i, element := range n.Content {
@@ -146,14 +156,19 @@ func (d decoder) secrets(n *yaml.Node, out *map[string]secret.Text, field string
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		d.problem(n, field, "a mapping of name: value belongs here")
+		d.unreadable(n, field, "a mapping of name: value belongs here")
 		return
 	}
 	*out = map[string]secret.Text{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if text, ok := d.scalar(deref(n.Content[i+1]), join(field, n.Content[i].Value)); ok {
-			(*out)[n.Content[i].Value] = secret.New(text)
+		key := n.Content[i]
+		name := join(field, key.Value)
+		if _, twice := (*out)[key.Value]; twice {
+			d.problem(key, name, "the key is given twice")
+			continue
 		}
+		text, _ := d.scalar(deref(n.Content[i+1]), name)
+		(*out)[key.Value] = secret.New(text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -24,7 +25,7 @@ func expand(text string, lookup func(string) (string, bool)) (string, error) {
 		out.WriteString(text[:at])
 		end := closing(text[at:])
 		if end < 0 {
-			return "", fmt.Errorf("${ without its }; write $${ for the characters themselves")
+			return "", errors.New("${ without its }; write $${ for the characters themselves")
 		}
 		value, err := reference(text[at+2:at+end], lookup)
 		if err != nil {
@@ -54,14 +55,21 @@ func closing(text string) int {
 func reference(inside string, lookup func(string) (string, bool)) (string, error) {
 	name, fallback, optional := strings.Cut(inside, ":-")
 	if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name) {
-		return "", fmt.Errorf("${%s} does not name an environment variable; write ${NAME} or ${NAME:-default}", inside)
+		return "", errors.New("${…} does not name an environment variable; write ${NAME} or ${NAME:-default}")
 	}
 	value, set := lookup(name)
 	switch {
 	case optional && value == "":
 		return expand(fallback, lookup)
 	case !set:
-		return "", fmt.Errorf("the environment variable %s is not set: set it, or write the value here", name)
+		return "", unsetError(name)
 	}
 	return value, nil
+}
+
+// unsetError is the name of an environment variable that is not set.
+type unsetError string
+
+func (e unsetError) Error() string {
+	return fmt.Sprintf("the environment variable %s is not set", string(e))
 }

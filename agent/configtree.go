@@ -1,18 +1,24 @@
 package agent
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// builtIn is how the embedded configuration is called in messages.
-const builtIn = "built-in config.yaml"
+// How what is no file of the operator's is called in messages.
+const (
+	builtIn     = "built-in config.yaml"
+	environment = "environment"
+)
 
 // Problem is one mistake in a configuration.
 type Problem struct {
@@ -53,20 +59,23 @@ type tree struct {
 	root     *yaml.Node
 	files    map[*yaml.Node]string
 	problems []Problem
+	// unread are the fields whose values could not be read; nothing more is to be said of them.
+	unread map[string]bool
 }
 
 // parseTree parses one document. An empty one is an empty mapping.
 func parseTree(name string, raw []byte) *tree {
-	t := &tree{files: map[*yaml.Node]string{}}
-	decoder := yaml.NewDecoder(strings.NewReader(string(raw)))
+	t := &tree{files: map[*yaml.Node]string{}, unread: map[string]bool{}}
+	decoder := yaml.NewDecoder(bytes.NewReader(raw))
 	var doc, next yaml.Node
-	switch err := decoder.Decode(&doc); {
-	case errors.Is(err, io.EOF):
-		doc = yaml.Node{}
-	case err != nil:
-		t.problems = append(t.problems, syntaxProblem(name, err))
-	case decoder.Decode(&next) == nil:
-		t.problems = append(t.problems, Problem{File: name, Line: next.Line, Text: "a second document; one is enough"})
+	err := decoder.Decode(&doc)
+	if err == nil {
+		if err = decoder.Decode(&next); err == nil {
+			t.note(Problem{File: name, Line: max(1, next.Line), Text: "a second document; one is enough"})
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.note(syntaxProblem(name, raw, err))
 	}
 	t.root = &yaml.Node{Kind: yaml.MappingNode, Line: 1}
 	if len(doc.Content) > 0 && doc.Content[0].Tag != "!!null" {
@@ -81,18 +90,39 @@ func parseTree(name string, raw []byte) *tree {
 	return t
 }
 
-// syntaxProblem takes the line out of the library's message.
-func syntaxProblem(file string, err error) Problem {
+// syntaxProblem takes the line out of the library's message. It is a line off for some mistakes, or missing, so
+// that in a file of a size that people write it is looked for.
+func syntaxProblem(file string, raw []byte, err error) Problem {
 	out := Problem{File: file, Line: 1, Text: "not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
 	if found := regexp.MustCompile(`^yaml: line (\d+): (.*)`).FindStringSubmatch(err.Error()); found != nil {
 		_, _ = fmt.Sscanf(found[1], "%d", &out.Line)
-		out.Text = "not YAML: " + found[2]
+		out.Line, out.Text = max(1, out.Line), "not YAML: "+found[2]
+	}
+	const mostLines, mostBytes = 500, 32 << 10
+	if lines := bytes.SplitAfter(raw, []byte("\n")); len(lines) <= mostLines && len(raw) <= mostBytes {
+		out.Line = brokenLine(lines)
 	}
 	return out
 }
 
+// brokenLine returns where what cannot be parsed begins, counted from 1: after the longest beginning of the
+// file that can.
+func brokenLine(lines [][]byte) int {
+	for n := len(lines) - 1; n > 0; n-- {
+		decoder := yaml.NewDecoder(bytes.NewReader(bytes.Join(lines[:n], nil)))
+		err := error(nil)
+		for err == nil {
+			err = decoder.Decode(new(yaml.Node))
+		}
+		if errors.Is(err, io.EOF) {
+			return n + 1
+		}
+	}
+	return 1
+}
+
 func (t *tree) mark(file string, n *yaml.Node) {
-	if t.files[n] != "" {
+	if _, marked := t.files[n]; marked {
 		return
 	}
 	t.files[n] = file
@@ -105,9 +135,36 @@ func (t *tree) mark(file string, n *yaml.Node) {
 }
 
 func (t *tree) problem(n *yaml.Node, field, format string, args ...any) {
-	t.problems = append(t.problems, Problem{
-		File: t.files[n], Line: max(1, n.Line), Field: field, Text: fmt.Sprintf(format, args...),
-	})
+	t.note(Problem{File: t.files[n], Line: max(1, n.Line), Field: field, Text: fmt.Sprintf(format, args...)})
+}
+
+// unreadable is a problem after which the field has no value.
+func (t *tree) unreadable(n *yaml.Node, field, format string, args ...any) {
+	t.unread[field] = true
+	t.problem(n, field, format, args...)
+}
+
+// note takes a problem that was not there yet.
+func (t *tree) note(p Problem) {
+	p.Field, p.Text = presentable(p.Field), presentable(p.Text)
+	if !slices.Contains(t.problems, p) {
+		t.problems = append(t.problems, p)
+	}
+}
+
+// tokenLike is what a message never repeats: a token may have ended up in the place of a key, of another
+// value or of a file's name. Drone's have 32 such characters.
+var tokenLike = regexp.MustCompile(`[0-9A-Za-z]{24,}`)
+
+// presentable makes a text of the operator's fit for a log: in one line, without what may be a token.
+func presentable(text string) string {
+	text = tokenLike.ReplaceAllString(strings.ToValidUTF8(text, "?"), "[redacted]")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
 }
 
 // overlay lays another tree over this one: mappings key by key, everything else as a whole.
@@ -130,10 +187,15 @@ func (t *tree) overlayNode(base, over *yaml.Node, field string) {
 		}
 		seen[key.Value] = key.Line
 		at := find(base, key.Value)
-		switch {
-		case at < 0:
+		if at < 0 {
 			base.Content = append(base.Content, key, value)
-		case base.Content[at+1].Kind == yaml.MappingNode && value.Kind == yaml.MappingNode && len(base.Content[at+1].Content) > 0:
+			continue
+		}
+		section := base.Content[at+1].Kind == yaml.MappingNode
+		switch {
+		case section && value.ShortTag() == "!!null":
+			// Nothing is in it, as where every line of it is commented out.
+		case section && value.Kind == yaml.MappingNode && len(base.Content[at+1].Content) > 0:
 			t.overlayNode(base.Content[at+1], value, name)
 		default:
 			base.Content[at], base.Content[at+1] = key, value

@@ -6,9 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"drone-otel-agent/droneapi"
 )
@@ -78,7 +80,7 @@ func cureTransport(err error) string {
 		return "the server's certificate is for another name: use that name in drone.server"
 	case errors.As(err, &invalid):
 		return "the server's certificate is not valid: renew it, and check the clocks of both machines"
-	case errors.As(err, &record):
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "the server does not speak TLS there: use http:// or another port in drone.server"
 	case errors.As(err, &alert):
 		return "the server refused the TLS connection: check drone.tls.cert_file and drone.tls.key_file"
@@ -86,6 +88,9 @@ func cureTransport(err error) string {
 		return "check the host name in drone.server and this machine's name service"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "drone is slow or out of reach; if it is only slow, raise drone.timeout"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection ended before the answer did: check that drone runs and that no proxy cuts its answers; " +
+			"the agent tries again by itself"
 	case errors.As(err, &opError) && opError.Op == "dial":
 		return "check that drone runs, that drone.server names its address, and that no firewall is in between"
 	}

@@ -169,14 +169,11 @@ func (w *watcher) forgetCounts() {
 	w.enterprise, w.community = enterpriseState{}, communityState{}
 }
 
-// missing tells whether err says that the server does not have an endpoint: it answers 501 or 404, or, where
-// it is old, its web page.
+// missing tells whether err says that the server does not have an endpoint: it answers 501, or 404. A web page in
+// the place of the answer says nothing of the kind: some proxy put it there.
 func missing(err error) bool {
-	var (
-		status  *droneapi.HTTPError
-		content *droneapi.ContentError
-	)
-	return errors.As(err, &status) && status.Missing() || errors.As(err, &content) && content.HTML
+	var status *droneapi.HTTPError
+	return errors.As(err, &status) && status.Missing()
 }
 
 // listRepositories asks for all repositories and takes over what changed.

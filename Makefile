@@ -1,0 +1,92 @@
+# make help says what there is. Nothing here needs more than Go and make; git, where it is there, names the
+# version, and a C compiler, where it is there, lets the race detector in.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+GO     ?= go
+BINARY := bin/drone-otel-agent
+# e2e/ and tools/ are modules of their own, so that what they need stays out of the agent's go.mod.
+MODULES      := . e2e tools
+CODE_MODULES := . e2e
+
+CC_FOUND := $(shell command -v "$$($(GO) env CC | cut -d' ' -f1)" 2>/dev/null)
+RACE     := $(if $(CC_FOUND),-race)
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//')
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+BRANCH   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+# The commit's date, not today's: the same commit gives the same binary.
+DATE     := $(shell git log -1 --format=%cI 2>/dev/null)
+
+VERSION_PACKAGE := github.com/prometheus/common/version
+LDFLAGS := -s -w \
+	-X $(VERSION_PACKAGE).Version=$(or $(VERSION),unknown) \
+	-X $(VERSION_PACKAGE).Revision=$(REVISION) \
+	-X $(VERSION_PACKAGE).Branch=$(BRANCH) \
+	-X $(VERSION_PACKAGE).BuildDate=$(DATE)
+
+LINTER := tool -modfile=$(CURDIR)/tools/go.mod golangci-lint run --allow-parallel-runners
+
+.PHONY: help
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## the agent beside a simulated busy Drone server; EDITION=community, ARGS=... for more flags
+	@$(GO) build -o bin/demo ./demo
+	@exec bin/demo $(if $(EDITION),-edition $(EDITION)) $(ARGS)
+
+.PHONY: build
+build: ## a static binary with its version, in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
+
+.PHONY: test
+test: test-unit test-e2e ## everything: units, scripts of the real command, the real Collector and Prometheus
+
+.PHONY: test-unit
+test-unit: ## units and scripts of the real command
+	$(GO) test $(RACE) ./...
+
+# The race detector watches the agent there, not the Collector and Prometheus around it. -count=1: go test
+# does not see that the binary it ran has changed.
+.PHONY: test-e2e
+test-e2e: ## the agent's binary beside the real Collector and the real Prometheus
+	cd e2e && AGENT_BUILD_FLAGS='$(RACE)' $(GO) test -count=1 ./...
+
+.PHONY: bench
+bench: ## requests, bytes, time and allocations of a poll, the time of a scrape
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: lint
+lint: ## golangci-lint in every module that has code
+	@for module in $(CODE_MODULES); do \
+		echo "golangci-lint in $$module" && (cd $$module && $(GO) $(LINTER) ./...) || exit 1; \
+	done
+
+.PHONY: tidy-check
+tidy-check: ## every go.mod and go.sum says what is needed and no more
+	@for module in $(MODULES); do \
+		echo "go mod tidy -diff in $$module" && (cd $$module && $(GO) mod tidy -diff) || exit 1; \
+	done
+
+.PHONY: generate
+generate: ## write the generated files anew
+	$(GO) generate ./...
+
+# Sums instead of git diff: it holds in an archive without git, in a tree with other changes, and for a
+# generated file that nobody has added yet.
+SUMS := find . \( -name .git -o -path ./bin -o -path ./dist \) -prune -o -type f -exec cksum {} +
+
+.PHONY: generate-check
+generate-check: ## the generated files are as generate writes them
+	@before=$$($(SUMS) | sort) && $(MAKE) --no-print-directory generate && after=$$($(SUMS) | sort) && \
+	if [ "$$before" != "$$after" ]; then \
+		echo "generated files are not what make generate writes; now they are, so commit them:" >&2; \
+		printf '%s\n%s\n' "$$before" "$$after" | sort | uniq -u | awk '{ print "  " $$3 }' | sort -u >&2; \
+		exit 1; \
+	fi
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
