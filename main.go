@@ -61,7 +61,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "check":
 		err = agent.Check(ctx, opts, stdout)
 	case "once":
-		err = agent.Once(ctx, opts, stdout)
+		once := agent.Once
+		if line.builds {
+			once = agent.Builds
+		}
+		err = once(ctx, opts, stdout)
 	default:
 		opts.Logger.Info("starting", "version", version.Info(), "build", version.BuildContext())
 		err = agent.Run(ctx, opts)
@@ -94,6 +98,7 @@ type commandLine struct {
 	listen        []string
 	webConfig     string
 	systemdSocket bool
+	builds        bool
 	log           promslog.Config
 	// answered tells that the arguments asked for help or the version, and have got it.
 	answered bool
@@ -119,7 +124,9 @@ func parse(args []string, stdout io.Writer) (*commandLine, error) {
 	run.Flag("web.systemd-socket", "Take the sockets of systemd's socket activation instead of listening.").
 		BoolVar(&line.systemdSocket)
 	app.Command("check", "Check the configuration, the token, its rights and the Collector, and say what to mend.")
-	app.Command("once", "Print one full census in the Prometheus text format.")
+	once := app.Command("once", "Print one full census in the Prometheus text format.")
+	once.Flag("builds", "Print instead the builds that would be told if the agent were started now: those that ended "+
+		"since its state was written. Nothing is changed.").BoolVar(&line.builds)
 	command, err := app.Parse(args)
 	if line.answered {
 		return line, nil

@@ -1,7 +1,8 @@
 package agent
 
 import (
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +88,7 @@ func earlier(a, b time.Time) time.Time {
 // maxPlatforms bounds the kinds of stages that are told apart: a label may have any number of values.
 const maxPlatforms = 200
 
-// tell fills in what the stages say.
+// tellLive fills in what the stages say.
 func (w *watcher) tellLive(out *instruments.Snapshot, l live) {
 	var pending, running int64
 	for _, n := range l.builds {
@@ -105,25 +106,44 @@ func (w *watcher) tellLive(out *instruments.Snapshot, l live) {
 			}
 		}
 	}
-	for key, platform := range l.platforms {
+	out.Queue = w.queue(l)
+}
+
+// queue is what is in the queue of each kind that was ever seen. Those beyond maxPlatforms are one kind.
+func (w *watcher) queue(l live) []instruments.Platform {
+	other := instruments.Platform{OS: instruments.Other, Arch: instruments.Other, Type: instruments.Other}
+	for range w.cfg.QueueLabels {
+		other.Labels = append(other.Labels, instruments.Other)
+	}
+	folded := false
+	now := map[string]instruments.Platform{}
+	for _, key := range slices.Sorted(maps.Keys(l.platforms)) {
+		platform := l.platforms[key]
 		if _, known := w.platforms[key]; !known && len(w.platforms) < maxPlatforms {
 			w.platforms[key] = instruments.Platform{
 				OS: platform.OS, Arch: platform.Arch, Type: platform.Type, Labels: platform.Labels,
 			}
+		} else if !known {
+			folded = true
+			other.Pending += platform.Pending
+			other.Running += platform.Running
+			other.Oldest = earlier(other.Oldest, platform.Oldest)
+			continue
 		}
+		now[key] = platform
 	}
-	out.Queue = make([]instruments.Platform, 0, len(w.platforms))
-	for key, empty := range w.platforms {
-		if now, there := l.platforms[key]; there {
-			empty = now
+	out := make([]instruments.Platform, 0, len(w.platforms)+1)
+	for _, key := range slices.Sorted(maps.Keys(w.platforms)) {
+		platform := w.platforms[key]
+		if there, some := now[key]; some {
+			platform = there
 		}
-		out.Queue = append(out.Queue, empty)
+		out = append(out, platform)
 	}
-	sort.Slice(out.Queue, func(i, j int) bool {
-		a, b := out.Queue[i], out.Queue[j]
-		return strings.Join(append([]string{a.OS, a.Arch, a.Type}, a.Labels...), "\x00") <
-			strings.Join(append([]string{b.OS, b.Arch, b.Type}, b.Labels...), "\x00")
-	})
+	if folded {
+		out = append(out, other)
+	}
+	return out
 }
 
 // tellRepos fills in what is told of each repository that has series of its own, and of the others together.

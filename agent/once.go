@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"drone-otel-agent/instruments"
 )
 
 // Once takes one full census of Drone and writes it in the Prometheus text format. A [*RefusedError] says
@@ -31,6 +33,46 @@ func Once(ctx context.Context, opts Options, out io.Writer) error {
 		return fmt.Errorf("printing the metrics: %w", err)
 	}
 	return nil
+}
+
+// Builds writes a line for every build that the agent would tell if it were started now with this configuration:
+// those that ended since the state was written. It changes nothing.
+func Builds(ctx context.Context, opts Options, out io.Writer) error {
+	client, err := newClient(opts.Config, opts.Version, opts.Logger)
+	if err != nil {
+		return &UsageError{err}
+	}
+	defer client.Close()
+	p := newPoller(opts.Config, client, opts)
+	known, err := peekState(opts.Config.statePath, opts.Config.Server(), p.watcher)
+	switch {
+	case err != nil:
+		return &UsageError{err}
+	case !known:
+		_, err = fmt.Fprintln(out, "# no build would be told: there is no state from before, and nothing of the past is "+
+			"told at a first start")
+		return err
+	}
+	p.finished = func(b instruments.FinishedBuild) {
+		branch := "other branch"
+		if b.DefaultBranch {
+			branch = "default branch"
+		}
+		_, _ = fmt.Fprintf(out, "%s\t%s#%d\t%s\t%s\twaited %s\tran %s\n", b.Finished.UTC().Format(time.RFC3339), b.Slug,
+			b.Number, b.Status, branch, between(b.Created, b.Started), between(b.Started, b.Finished))
+	}
+	if err := p.poll(ctx, time.Time{}); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// between is a duration for people.
+func between(from, to time.Time) string {
+	if from.IsZero() || to.IsZero() {
+		return "-"
+	}
+	return max(0, to.Sub(from)).String()
 }
 
 // RefusedError says that Drone refused the token: it does not know it, or its user may not ask.

@@ -195,12 +195,24 @@ func (s *state) load(w *watcher) {
 	if s.db == nil {
 		return
 	}
-	var (
-		meta  stateMeta
-		repos = map[int64]*repository{}
-	)
-	err := guarded(func() error {
-		return s.db.View(func(tx *bbolt.Tx) error {
+	meta, repos, err := readRecords(s.db)
+	if err != nil {
+		path := s.db.Path()
+		s.close()
+		s.setAside(path, err)
+		return
+	}
+	if len(repos) > 0 {
+		w.restore(meta.Edition, repos)
+		s.log.Info("knows the builds from before the restart", "repositories", len(repos))
+	}
+}
+
+// readRecords reads everything that is in the file.
+func readRecords(db *bbolt.DB) (meta stateMeta, repos map[int64]*repository, err error) {
+	repos = map[int64]*repository{}
+	err = guarded(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
 			if tx.Bucket(bucketMeta()) == nil || tx.Bucket(bucketRepos()) == nil {
 				return nil
 			}
@@ -218,16 +230,38 @@ func (s *state) load(w *watcher) {
 			})
 		})
 	})
+	return meta, repos, err
+}
+
+// peekState fills a watcher with what is in the file without changing it, and tells whether there is one. A
+// running agent holds its file; then the error says so.
+func peekState(folder, server string, w *watcher) (known bool, err error) {
+	path := filepath.Join(folder, stateFile)
+	if _, err := os.Stat(path); folder == "" || err != nil {
+		return false, nil //nolint:nilerr // what is not there is no error
+	}
+	var db *bbolt.DB
+	err = guarded(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: stateLockTimeout, ReadOnly: true})
+		return err
+	})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return false, fmt.Errorf("reading the state %s: the agent runs and holds it; look at a copy of it, or stop the agent",
+			path)
+	}
 	if err != nil {
-		path := s.db.Path()
-		s.close()
-		s.setAside(path, err)
-		return
+		return false, fmt.Errorf("reading the state %s: %w", path, err)
 	}
-	if len(repos) > 0 {
-		w.restore(meta.Edition, repos)
-		s.log.Info("knows the builds from before the restart", "repositories", len(repos))
+	defer func() { _ = guarded(db.Close) }()
+	if why := (&state{server: server}).foreign(db); why != "" {
+		return false, fmt.Errorf("reading the state %s: %s", path, why)
 	}
+	meta, repos, err := readRecords(db)
+	if err != nil {
+		return false, fmt.Errorf("reading the state %s: %w", path, err)
+	}
+	w.restore(meta.Edition, repos)
+	return len(repos) > 0, nil
 }
 
 // save writes what is known of the repositories that changed. A disk that is full or read-only is logged once,

@@ -307,6 +307,9 @@ func (w *watcher) snapshot() instruments.Snapshot {
 	if w.listed == nil {
 		return out
 	}
+	if w.server.Edition == enterprise || w.community.complete {
+		w.selection.admit(w.repos)
+	}
 	var states instruments.Repositories
 	for _, r := range w.repos {
 		if r.Active {
@@ -317,9 +320,9 @@ func (w *watcher) snapshot() instruments.Snapshot {
 		if r.unreachable() {
 			states.Unreachable++
 		}
-	}
-	if w.server.Edition == enterprise || w.community.complete {
-		w.selection.admit(w.repos)
+		if r.Active && w.selection.name(r) == instruments.Other {
+			states.Folded++
+		}
 	}
 	out.Repositories, out.RepoCount = &states, instruments.Known(states.Active)
 	if w.server.Edition == enterprise {

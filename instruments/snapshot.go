@@ -29,6 +29,8 @@ type Repositories struct {
 	Active, Inactive int64
 	// Unreachable are those, of either kind, whose builds Drone does not let the agent read.
 	Unreachable int64
+	// Folded are those that have no series of their own but are part of Other.
+	Folded int64
 }
 
 // Snapshot is what one poll learned of Drone. It is not changed after it was published.

@@ -28,10 +28,12 @@ func main() {
 
 const head = `# Metrics
 
-<!-- Written by "make generate" from instruments/catalog.go. Change it there. -->
+<!-- Written by "make generate" from instruments/catalog*.go. Change it there. -->
 
 Every metric that drone-otel-agent gives, under its OpenTelemetry name (as pushed over OTLP) and its Prometheus
-name (as scraped). All are gauges. What is not known is absent: there is no zero that means "don't know".
+name (as scraped). What is not known is absent: there is no zero that means "don't know". No metric tells of single
+builds, commits, branches or people. Prometheus knows an updown counter as a gauge, and has underscores for the dots
+in the names of attributes.
 `
 
 const tail = `## About the process
@@ -45,7 +47,8 @@ Beside these there are, on both ways out and under the names that Drone's own en
 
 ## What is counted, exactly
 
-The seven figures of Drone are what Drone Enterprise's own ` + "`/metrics`" + ` says of the same database, on both editions.
+The seven figures of Drone are what Drone Enterprise's own ` + "`/metrics`" + ` says of the same database, on both
+editions.
 
 - A build is pending or running by its *stages*, not by its own status: one with a stage waiting and another running
   is in both gauges; one that waits for approval is in neither.
@@ -53,6 +56,17 @@ The seven figures of Drone are what Drone Enterprise's own ` + "`/metrics`" + ` 
   within ` + "`poll.recount_interval`" + `.
 - Drone does not serve repositories whose namespace holds a slash (subgroups). On the community edition their builds
   are counted by the repository's counter, purged ones included, and their open builds are not seen.
+- Where there are more repositories than ` + "`metrics.repositories.limit`" + `, those without series of their own are
+  taken together as the one named ` + "`_other`" + `, so that sums over all are right. Its stages and steps are not
+  told apart, and it has no last build. A repository's stages beyond the hundredth and its steps beyond the five
+  hundredth, and platforms beyond the fiftieth, are ` + "`_other`" + ` in the histograms of stages and steps.
+- Drone's times are whole seconds, and so are the durations. Where the clocks of Drone and of a runner disagree so
+  much that a duration would be negative, it is 0.
+- A build that was cancelled while it waited has a pending time with its result and no executing time, though Drone
+  stores an equal start and end for it. Those with ` + "`cicd_pipeline_result=\"\"`" + ` are the waits that
+  ended with a start.
+- Drone does not tell when an approval was given or when a dependency ended, so these waits are part of the pending
+  times.
 - When a repository is removed, Drone keeps its builds and goes on counting them. On the community edition the agent
   does so too until it is restarted; then nothing tells of them any more.
 - On the community edition a build that waited for approval is asked about ever less often, after a sixtieth of the
@@ -60,32 +74,56 @@ The seven figures of Drone are what Drone Enterprise's own ` + "`/metrics`" + ` 
 `
 
 func document(catalog []instruments.Instrument) ([]byte, error) {
-	namer := otlptranslator.MetricNamer{WithMetricSuffixes: true}
 	var out bytes.Buffer
-	out.WriteString(head + "\n| Prometheus | OpenTelemetry | unit | attributes |\n| --- | --- | --- | --- |\n")
+	out.WriteString(head + "\n| Prometheus | OpenTelemetry | kind | unit | attributes |\n" +
+		"| --- | --- | --- | --- | --- |\n")
 	names := make([]string, len(catalog))
 	for i, in := range catalog {
-		name, err := namer.Build(otlptranslator.Metric{Name: in.Name, Unit: in.Unit, Type: otlptranslator.MetricTypeGauge})
+		name, err := prometheusName(in)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", in.Name, err)
 		}
 		names[i] = name
-		fmt.Fprintf(&out, "| [`%s`](#%s) | `%s` | %s | %s |\n", name, name, in.Name, code(in.Unit), attributes(in))
+		fmt.Fprintf(&out, "| [`%s`](#%s) | `%s` | %s | %s | %s |\n",
+			name, name, in.Name, in.Kind, code(in.Unit), attributes(in))
 	}
 	for i, in := range catalog {
-		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n", names[i], in.Description)
-		fmt.Fprintf(&out, "- OpenTelemetry: `%s`", in.Name)
-		if in.Unit != "" {
-			fmt.Fprintf(&out, ", in `%s`", in.Unit)
-		}
-		out.WriteString("\n")
-		if len(in.Attributes) > 0 {
-			fmt.Fprintf(&out, "- Attributes: %s\n", attributes(in))
-		}
-		fmt.Fprintf(&out, "- Absent: %s\n- Example: `%s`\n", in.Absent, in.Example)
+		section(&out, names[i], in)
 	}
 	out.WriteString("\n" + tail)
 	return out.Bytes(), nil
+}
+
+// section is what there is to know of one metric.
+func section(out *bytes.Buffer, name string, in instruments.Instrument) {
+	fmt.Fprintf(out, "\n## %s\n\n%s\n\n", name, in.Description)
+	fmt.Fprintf(out, "- OpenTelemetry: `%s`, %s", in.Name, in.Kind)
+	if in.Unit != "" {
+		fmt.Fprintf(out, " in `%s`", in.Unit)
+	}
+	out.WriteString("\n")
+	if len(in.Attributes) > 0 {
+		fmt.Fprintf(out, "- Attributes: %s\n", attributes(in))
+	}
+	for _, optional := range in.Optional {
+		fmt.Fprintf(out, "- With `%s`: %s\n", optional.Setting, code(string(optional.Key)))
+	}
+	if in.Setting != "" {
+		fmt.Fprintf(out, "- Only where `%s` is true\n", in.Setting)
+	}
+	fmt.Fprintf(out, "- Absent: %s\n- Example: `%s`\n", in.Absent, in.Example)
+}
+
+// prometheusName is the name after UnderscoreEscapingWithSuffixes.
+func prometheusName(in instruments.Instrument) (string, error) {
+	kinds := map[instruments.Kind]otlptranslator.MetricType{
+		instruments.Gauge:         otlptranslator.MetricTypeGauge,
+		instruments.Counter:       otlptranslator.MetricTypeMonotonicCounter,
+		instruments.UpDownCounter: otlptranslator.MetricTypeNonMonotonicCounter,
+		instruments.Histogram:     otlptranslator.MetricTypeHistogram,
+	}
+	namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithSuffixes)
+	return namer.Build(otlptranslator.Metric{Name: in.Name, Unit: in.Unit, Type: kinds[in.Kind]})
 }
 
 func attributes(in instruments.Instrument) string {
