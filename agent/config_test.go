@@ -35,7 +35,7 @@ func prepare(t *testing.T, raw string) {
 	t.Helper()
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, "OTEL_") || strings.HasPrefix(name, "DRONE_") {
+		if strings.HasPrefix(name, "OTEL_") || strings.HasPrefix(name, "DRONE_") || name == "STATE_DIRECTORY" {
 			unset(t, name)
 		}
 	}

@@ -136,16 +136,31 @@ func (d decoder) scalar(n *yaml.Node, field string) (string, bool) {
 
 func (d decoder) list(n *yaml.Node, out *[]string, field string) {
 	*out = nil
+	d.elements(n, field, "[one, two]", func(_ *yaml.Node, text, _ string) { *out = append(*out, text) })
+}
+
+func (d decoder) numbers(n *yaml.Node, out *[]float64, field string) {
+	*out = nil
+	d.elements(n, field, "[1, 2.5]", func(element *yaml.Node, text, name string) {
+		var number float64
+		d.parse(element, text, &number, name)
+		*out = append(*out, number)
+	})
+}
+
+// elements calls take with each element of a list, its text and its name.
+func (d decoder) elements(n *yaml.Node, field, example string, take func(element *yaml.Node, text, name string)) {
 	if n.ShortTag() == "!!null" {
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
-		d.unreadable(n, field, "a list belongs here: [one, two]")
+		d.unreadable(n, field, "a list belongs here: %s", example)
 		return
 	}
 	for i, element := range n.Content {
-		if text, ok := d.scalar(deref(element), field+"["+strconv.Itoa(i)+"]"); ok {
-			*out = append(*out, text)
+		element, name := deref(element), field+"["+strconv.Itoa(i)+"]"
+		if text, ok := d.scalar(element, name); ok {
+			take(element, text, name)
 		}
 	}
 }
@@ -169,16 +184,5 @@ func (d decoder) secrets(n *yaml.Node, out *map[string]secret.Text, field string
 		}
 		text, _ := d.scalar(deref(n.Content[i+1]), name)
 		(*out)[key.Value] = secret.New(text)
-	}
-}
-
-func (d decoder) numbers(n *yaml.Node, out *[]float64, field string) {
-	var texts []string
-	d.list(n, &texts, field)
-	*out = nil
-	for i, text := range texts {
-		var number float64
-		d.parse(n, text, &number, field+"["+strconv.Itoa(i)+"]")
-		*out = append(*out, number)
 	}
 }

@@ -33,6 +33,8 @@ type flat struct {
 	PerSecond     float64
 	Watch         watchConfig
 	StaleAfter    time.Duration
+	StatePath     string
+	Metrics       metricsFile
 	Listen, Path  string
 	Mode          string
 	Tokens        []string
@@ -46,7 +48,8 @@ func flattened(t *testing.T, c *Config) flat {
 	out := flat{
 		Server: c.Server(), Token: reveal(t, c.drone.Token), DroneTLS: c.drone.TLS, Timeout: c.drone.Timeout,
 		Concurrent: c.drone.MaxConcurrentRequests, PerSecond: c.drone.MaxRequestsPerSecond,
-		Watch: c.watch, StaleAfter: c.staleAfter, Listen: c.listen, Path: c.metricsPath,
+		Watch: c.watch, StaleAfter: c.staleAfter, StatePath: c.statePath, Metrics: c.metrics,
+		Listen: c.listen, Path: c.metricsPath,
 		Mode: c.auth.mode, Digests: c.auth.digests, OTLP: c.otlp,
 	}
 	for _, source := range c.auth.sources {
@@ -79,6 +82,11 @@ func defaults() flat {
 		Watch: watchConfig{
 			Interval: 15 * time.Second, Lookback: 50 * time.Hour, UsersInterval: 5 * time.Minute,
 			RecountInterval: time.Hour, Concurrency: 4,
+			Selection: selectionConfig{Include: []string{"*"}, Limit: 1000},
+		},
+		Metrics: metricsFile{
+			Repositories: repositoriesFile{Include: []string{"*"}, Limit: 1000}, Histogram: histogramExplicit,
+			Buckets: []float64{1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200}, Stages: true,
 		},
 		StaleAfter: time.Minute, Listen: ":9464", Path: "/metrics", Mode: authDrone,
 		OTLP: exporters.OTLPConfig{Interval: 30 * time.Second},
@@ -120,6 +128,18 @@ func goodConfigs(certs string) map[string]func(*flat) {
 				Watch: watchConfig{
 					Interval: 90 * time.Second, Lookback: 48 * time.Hour, UsersInterval: 10 * time.Minute,
 					RecountInterval: 24 * time.Hour, Concurrency: 8,
+					Selection: selectionConfig{
+						Include: []string{"octocat/*", "hello-[a-m]*/wor?d"}, Exclude: []string{"octocat/fork-*"}, Limit: 25,
+					},
+					QueueLabels: []string{"pool", "example.com/size"},
+				},
+				StatePath: "/var/lib/drone-otel-agent",
+				Metrics: metricsFile{
+					Repositories: repositoriesFile{
+						Include: []string{"octocat/*", "hello-[a-m]*/wor?d"}, Exclude: []string{"octocat/fork-*"}, Limit: 25,
+					},
+					Histogram: histogramExponential, Buckets: []float64{0.5, 30, 600}, Events: true, Steps: true,
+					QueueLabels: []string{"pool", "example.com/size"},
 				},
 				StaleAfter: time.Hour, Listen: "127.0.0.1:9999", Path: "/drone/metrics", Mode: authToken,
 				Tokens: []string{"0wn", fileToken}, Digests: []string{noDigest, hexDigest},
@@ -135,12 +155,18 @@ func goodConfigs(certs string) map[string]func(*flat) {
 		},
 		"anchors": func(f *flat) {
 			f.Watch.UsersInterval = 30 * time.Second
+			f.Metrics.Repositories.Include, f.Watch.Selection.Include = nil, nil
+			f.Metrics.Repositories.Exclude, f.Watch.Selection.Exclude = []string{"o/r"}, []string{"o/r"}
+			f.Metrics.QueueLabels, f.Watch.QueueLabels = []string{"o/r"}, []string{"o/r"}
+			f.Metrics.Buckets = []float64{30}
 			f.OTLP = exporters.OTLPConfig{Endpoint: "https://collector:4317", Interval: 30 * time.Second}
 		},
 		"environment": func(f *flat) {
 			f.Server, f.Token = "https://ci.example.com/drone", "${literal}p${NOT_A_REFERENCE}q"
 			f.Concurrent, f.Watch.Concurrency, f.Timeout = 7, 7, 20*time.Second
 			f.Mode, f.Digests = authToken, []string{noDigest}
+			f.StatePath, f.Metrics.Steps = "/var/lib/drone-otel-agent", true
+			f.Metrics.Buckets = []float64{7, 60}
 			f.Headers = map[string]string{"authorization": "Bearer " + testToken}
 		},
 	}

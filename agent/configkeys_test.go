@@ -48,8 +48,8 @@ func TestConfigKeys(t *testing.T) {
 
 // selfEvident are the sections, and the keys that the section's other comments explain.
 func selfEvident(key string) bool {
-	return slices.Contains([]string{"drone", "poll", "prometheus", "otlp", "tls", "auth", "path", "ca_file", "cert_file",
-		"key_file", "insecure_skip_verify"}, key)
+	return slices.Contains([]string{"drone", "poll", "state", "metrics", "prometheus", "otlp", "tls", "auth", "path",
+		"ca_file", "cert_file", "key_file", "insecure_skip_verify"}, key)
 }
 
 func indented(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
@@ -138,7 +138,8 @@ func FuzzConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		cfg, err := parseConfig("fuzz.yaml", []byte(text), lookup)
 		if err == nil {
-			if cfg == nil || cfg.watch.Interval < time.Second || cfg.drone.Server == nil || cfg.drone.Token == nil {
+			if cfg == nil || cfg.watch.Interval < time.Second || cfg.drone.Server == nil || cfg.drone.Token == nil ||
+				cfg.watch.Selection.Limit < 0 || !slices.IsSorted(cfg.metrics.Buckets) {
 				t.Fatalf("no error, and no usable configuration: %+v", cfg)
 			}
 			return

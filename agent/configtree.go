@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -83,7 +84,8 @@ func parseTree(name string, raw []byte) *tree {
 	}
 	t.mark(name, t.root)
 	if t.root.Kind != yaml.MappingNode {
-		t.problem(t.root, "", "a mapping of keys belongs here (drone:, poll:, prometheus:, otlp:)")
+		sections := strings.ReplaceAll(keys(reflect.TypeFor[file]()), ",", ":,")
+		t.problem(t.root, "", "a mapping of keys belongs here (%s:)", sections)
 		t.root = &yaml.Node{Kind: yaml.MappingNode, Line: 1}
 		t.mark(name, t.root)
 	}
