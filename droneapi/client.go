@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"mime"
 	"net/http"
 	"net/url"
-	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,7 +43,8 @@ type Config struct {
 	Transport http.RoundTripper
 }
 
-// Retries: what may be retried is sent again twice, a moment later each time.
+// Retries: what may be retried is sent again twice, after once and twice retryWait and up to as much again by
+// chance, or after the time that the server asks for.
 const (
 	retryCount   = 2
 	retryWait    = 200 * time.Millisecond
@@ -88,24 +89,28 @@ func New(cfg Config) (*Client, error) {
 		SetRetryCount(retryCount).
 		SetRetryWaitTime(retryWait).
 		SetRetryMaxWaitTime(retryMaxWait).
-		SetRetryAfter(func(_ *resty.Client, resp *resty.Response) (time.Duration, error) {
-			wait := parseRetryAfter(resp.Header())
-			if wait > retryMaxWait {
-				return 0, errAskedToWait
-			}
-			return wait, nil
-		}).
+		SetRetryAfter(beforeRetry).
 		AddRetryCondition(func(resp *resty.Response, err error) bool {
 			return resp != nil && retryable(resp.StatusCode(), err)
 		})
-	// An answer that is not the last one is nobody's: its memory goes back here. The hook runs after the
-	// last attempt too, whose answer belongs to the caller.
-	rest.AddRetryHook(func(resp *resty.Response, _ error) {
-		if resp.RawResponse != nil && resp.Request.Attempt <= retryCount && parseRetryAfter(resp.Header()) <= retryMaxWait {
-			_ = resp.RawBody().Close()
-		}
-	})
 	return &Client{server: cfg.Server, token: cfg.Token, rest: rest, http: hc}, nil
+}
+
+// beforeRetry says how long to wait for the next attempt. Resty asks between two attempts and after no last one, so
+// this is also where the answer of the attempt before becomes nobody's and its memory goes back.
+func beforeRetry(_ *resty.Client, resp *resty.Response) (time.Duration, error) {
+	wait := parseRetryAfter(resp.Header())
+	if wait > retryMaxWait {
+		return 0, errAskedToWait
+	}
+	if resp.RawResponse != nil {
+		_ = resp.RawBody().Close()
+	}
+	if wait == 0 {
+		step := retryWait << (resp.Request.Attempt - 1)
+		wait = step + rand.N(step)
+	}
+	return wait, nil
 }
 
 // Server is the address of the server that is asked.
@@ -135,15 +140,15 @@ func (c *Client) get(ctx context.Context, token secret.Source, path string, quer
 	raw := resp.RawBody().(*body).raw //nolint:forcetypeassert // every answer comes through transport
 	switch {
 	case resp.StatusCode() >= 300 && resp.StatusCode() < 400:
-		return c.redirectError(path, resp.RawResponse)
+		return c.redirectError(path, resp.RawResponse, text)
 	case resp.StatusCode() != http.StatusOK:
-		return statusError(path, resp.RawResponse, raw)
+		return statusError(path, resp.RawResponse, raw, text)
 	}
-	if err := checkContent(path, resp.Header()); err != nil {
+	if err := checkContent(path, resp.Header(), text); err != nil {
 		return err
 	}
 	if err := read(raw); err != nil {
-		return &DataError{Path: path, Err: err}
+		return &DataError{Path: path, Err: redactError(err, text)}
 	}
 	return nil
 }
@@ -172,65 +177,53 @@ func transportError(path string, err error) error {
 	return &TransportError{Path: path, Err: err}
 }
 
-func statusError(path string, resp *http.Response, raw []byte) error {
+func statusError(path string, resp *http.Response, raw []byte, token secret.Text) error {
 	out := &HTTPError{Path: path, Status: resp.StatusCode, RetryAfter: parseRetryAfter(resp.Header)}
 	var said struct {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(raw, &said) == nil {
-		out.Message = clip(said.Message)
+		out.Message = clip(redact(said.Message, token))
 	}
 	return out
 }
 
 // redirectError names the address to configure, where the redirect leads to the same path elsewhere.
-func (c *Client) redirectError(reqPath string, resp *http.Response) error {
+func (c *Client) redirectError(reqPath string, resp *http.Response, token secret.Text) error {
 	out := &RedirectError{Path: reqPath, Status: resp.StatusCode}
-	to, err := resp.Location()
+	to, err := resp.Location() // the transport has taken query and user information out of it
 	if err != nil {
 		return out
 	}
-	to = &url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}
-	out.Location = clip(to.String())
-	if prefix, same := strings.CutSuffix(strings.TrimRight(to.Path, "/"), path.Clean(reqPath)); same {
-		out.Server = clip((&url.URL{Scheme: to.Scheme, Host: to.Host, Path: prefix}).String())
+	out.Location = clip(redact(to.String(), token))
+	prefix, same := strings.CutSuffix(strings.TrimRight(to.EscapedPath(), "/"), reqPath)
+	server := to.Scheme + "://" + to.Host + prefix
+	if same && (to.Scheme == "https" || to.Scheme == "http") && server != c.rest.BaseURL {
+		out.Server = clip(redact(server, token))
 	}
 	return out
 }
 
-func checkContent(path string, header http.Header) error {
+func checkContent(path string, header http.Header, token secret.Text) error {
 	said := header.Get("Content-Type")
 	kind, _, err := mime.ParseMediaType(said)
 	if err == nil && kind == "application/json" {
 		return nil
 	}
-	return &ContentError{Path: path, ContentType: clip(said), HTML: kind == "text/html"}
+	return &ContentError{Path: path, ContentType: clip(redact(said, token)), HTML: kind == "text/html"}
 }
 
 // parseRetryAfter reads both forms of the header: seconds and a date.
 func parseRetryAfter(header http.Header) time.Duration {
 	said := header.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(said, 10, 32); err == nil {
+	// A number out of range comes back as the nearest one that is in range.
+	if seconds, err := strconv.ParseInt(said, 10, 32); err == nil || errors.Is(err, strconv.ErrRange) {
 		return max(0, time.Duration(seconds)*time.Second)
 	}
 	if at, err := http.ParseTime(said); err == nil {
 		return max(0, time.Until(at))
 	}
 	return 0
-}
-
-// clip bounds what of a stranger's text goes into an error.
-func clip(text string) string {
-	const most = 200
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		if r < ' ' {
-			return ' '
-		}
-		return r
-	}, text), "?")
 }
 
 // repoPath is a path below a repository, each part escaped.

@@ -8,7 +8,7 @@
 // What goes wrong comes back as a typed error that names the method and the path: [*HTTPError] for an
 // answer that is not 200, [*RedirectError], [*ContentError] for HTML where JSON belongs, [*TooLargeError],
 // [*DataError] for JSON that cannot be true, [*TransportError] where no whole answer came at all. No error
-// and no log line holds the token.
+// and no log line holds the token, not even where the server says it back.
 //
 // # What resty does not do by itself
 //

@@ -23,6 +23,12 @@ const reposPerPage = 100_000
 // sixty years for it.
 const maxCounter = 1 << 31
 
+// maxTime is the last second of the year 9999, the last one that every notation of a time can hold.
+const maxTime = 253402300799
+
+// maxTotal is the highest number of builds of a whole server that is believed.
+const maxTotal = 1 << 40
+
 // Version returns the server's version, "2.25.0". Drone answers it to anyone.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var out struct {
@@ -78,8 +84,6 @@ type reposAnswer struct {
 // While nothing changes on the server the same slice is returned, and costs no decoding: it must not be
 // changed.
 func (c *Client) Repos(ctx context.Context) ([]Repo, error) {
-	c.reposMu.Lock()
-	defer c.reposMu.Unlock()
 	var (
 		all  []Repo
 		seen = map[int64]bool{}
@@ -108,6 +112,8 @@ func (c *Client) reposPage(ctx context.Context, page int) ([]Repo, error) {
 	query := pageQuery(page, reposPerPage)
 	var out []Repo
 	err := c.get(ctx, c.token, "/api/repos", query, func(raw []byte) error {
+		c.reposMu.Lock()
+		defer c.reposMu.Unlock()
 		if page == 1 && c.repos.repos != nil && maphash.Bytes(c.repos.seed, raw) == c.repos.sum {
 			out = c.repos.repos
 			return nil
@@ -141,12 +147,17 @@ func checkRepo(r Repo) error {
 // Queue returns every stage that is pending or running, without steps. Enterprise edition only; it needs an
 // administrator's token.
 func (c *Client) Queue(ctx context.Context) ([]Stage, error) {
-	return list(ctx, c, "/api/queue", nil, func(s Stage) error {
-		if s.ID <= 0 || s.RepoID <= 0 || s.BuildID <= 0 {
-			return fmt.Errorf("stage %d of build %d of repository %d: no such ids", s.ID, s.BuildID, s.RepoID)
-		}
-		return nil
-	})
+	return list(ctx, c, "/api/queue", nil, checkStage)
+}
+
+func checkStage(s Stage) error {
+	switch {
+	case s.ID <= 0 || s.RepoID <= 0 || s.BuildID <= 0:
+		return fmt.Errorf("stage %d of build %d of repository %d: no such ids", s.ID, s.BuildID, s.RepoID)
+	case s.Status == "":
+		return fmt.Errorf("stage %d has no status", s.ID)
+	}
+	return nil
 }
 
 // Stats returns the server's exact totals. Drone counts every row for it: 0.8 s of its CPU at 870,000
@@ -161,7 +172,7 @@ func (c *Client) Stats(ctx context.Context) (Stats, error) {
 		if err := json.Unmarshal(raw, &out); err != nil {
 			return err
 		}
-		if out.Builds == nil || out.Builds.Total < 0 {
+		if out.Builds == nil || out.Builds.Total < 0 || out.Builds.Total > maxTotal {
 			return fmt.Errorf("it has no usable total of builds")
 		}
 		return nil
@@ -201,10 +212,15 @@ func checkBuild(b Build) error {
 		return positive("id", b.ID)
 	case b.Number <= 0 || b.Number > maxCounter:
 		return fmt.Errorf("build id %d: its number is %d", b.ID, b.Number)
-	case b.Created < 0 || b.Started < 0 || b.Finished < 0:
-		return fmt.Errorf("build %d: a time before 1970", b.Number)
+	case min(b.Created, b.Started, b.Finished) < 0 || max(b.Created, b.Started, b.Finished) > maxTime:
+		return fmt.Errorf("build %d: a time before 1970 or after 9999", b.Number)
 	case b.Status == "":
 		return fmt.Errorf("build %d has no status", b.Number)
+	}
+	for _, stage := range b.Stages {
+		if err := checkStage(stage); err != nil {
+			return fmt.Errorf("build %d: %w", b.Number, err)
+		}
 	}
 	return nil
 }

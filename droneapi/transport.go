@@ -2,15 +2,19 @@ package droneapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"drone-otel-agent/internal/secret"
 )
 
 // transport holds every request to the limits and reads the whole answer before it hands it on, so that an
@@ -45,19 +49,29 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if err := t.limiter.Wait(ctx); err != nil {
-		return nil, err
+	if t.limiter.Wait(ctx) != nil {
+		// It does not wait at all where its turn comes after the context's deadline.
+		return nil, fmt.Errorf("waiting for its turn: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded))
 	}
 	timed, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
+	token := secret.New(strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer "))
 	resp, err := t.base.RoundTrip(req.WithContext(timed))
 	if err != nil {
-		return nil, t.explain(ctx, err)
+		return nil, redactError(t.explain(ctx, err), token)
 	}
 	if err := t.readAll(resp); err != nil {
-		return nil, t.explain(ctx, err)
+		return nil, redactError(t.explain(ctx, err), token)
 	}
+	redactLocation(resp.Header, req.URL)
 	return resp, nil
+}
+
+// CloseIdleConnections lets http.Client reach the connections, which are behind this transport.
+func (t *transport) CloseIdleConnections() {
+	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
 }
 
 // explain puts the time limit in the place of the context's word for it.
@@ -71,6 +85,9 @@ func (t *transport) explain(ctx context.Context, err error) error {
 func (t *transport) readAll(resp *http.Response) error {
 	received := resp.Body
 	defer func() { _ = received.Close() }()
+	if resp.ContentLength > t.maxBytes {
+		return &TooLargeError{Limit: t.maxBytes}
+	}
 	buf, _ := t.buffers.Get().(*bytes.Buffer)
 	buf.Reset()
 	_, err := buf.ReadFrom(io.LimitReader(received, t.maxBytes+1))

@@ -3,6 +3,7 @@ package secret
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -74,19 +75,38 @@ func readFile(path string, info os.FileInfo) (Text, error) {
 	switch {
 	case info.IsDir():
 		return Text{}, errors.New("it is a directory")
-	case info.Size() > maxFileSize:
-		return Text{}, fmt.Errorf("it has %d bytes; a token file holds the token and nothing else", info.Size())
+	case !info.Mode().IsRegular():
+		// A pipe would make the reader wait, and could not be read again.
+		return Text{}, errors.New("it is not a regular file")
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own configuration
+	file, err := os.Open(path) //nolint:gosec // the path is the operator's own configuration
 	if err != nil {
-		return Text{}, errors.Unwrap(err)
+		return Text{}, cause(err)
+	}
+	defer func() { _ = file.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	if err != nil {
+		return Text{}, cause(err)
 	}
 	token := strings.TrimSpace(string(raw))
 	switch {
+	case len(raw) > maxFileSize:
+		return Text{}, fmt.Errorf("it has more than %d bytes; a token file holds the token and nothing else", maxFileSize)
 	case token == "":
 		return Text{}, errors.New("it is empty")
-	case strings.ContainsAny(token, "\r\n\x00 \t"):
+	case strings.ContainsAny(token, "\r\n \t"):
 		return Text{}, errors.New("it holds more than one word; a token file holds the token and nothing else")
+	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return Text{}, errors.New("it holds characters that no token has; save it as plain ASCII, without a byte order mark")
 	}
 	return New(token), nil
+}
+
+// cause leaves out the path, which the caller names.
+func cause(err error) error {
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
