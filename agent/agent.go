@@ -9,7 +9,12 @@ import (
 	"net/url"
 	"time"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"drone-otel-agent/droneapi"
 	"drone-otel-agent/exporters"
@@ -59,6 +64,20 @@ type agent struct {
 	poller   *poller
 	provider *exporters.Provider
 	server   *exporters.Server
+	// told are the instruments that want to be told; nil before register.
+	told *instruments.Instruments
+}
+
+// requestFailed counts a failed request, where it is a failure: that the community edition has no queue is none,
+// nor what Drone says of a stranger's token.
+func (a *agent) requestFailed(err error) {
+	var status *droneapi.HTTPError
+	if errors.As(err, &status) && (status.Missing() || status.Path == droneapi.UserPath) || errors.Is(err, context.Canceled) {
+		return
+	}
+	if a.told != nil {
+		a.told.RequestFailed(failureType(err))
+	}
 }
 
 // Run runs the agent until the context ends, and returns nil then. Drone being away is no error: the agent
@@ -126,10 +145,11 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 	cfg := opts.Config
 	a := &agent{opts: opts}
 	var err error
-	if a.client, err = newClient(cfg, opts.Version, opts.Logger); err != nil {
+	if a.provider, err = newProvider(ctx, cfg, &cfg.otlp, opts); err != nil {
 		return nil, &UsageError{err}
 	}
-	if a.provider, err = newProvider(ctx, cfg, &cfg.otlp, opts); err != nil {
+	observed := observation{provider: a.provider, failed: a.requestFailed}
+	if a.client, err = newClient(cfg, opts, observed); err != nil {
 		return nil, &UsageError{err}
 	}
 	a.poller = newPoller(cfg, a.client, opts)
@@ -168,14 +188,32 @@ func (a *agent) register() error {
 	if err != nil {
 		return err
 	}
-	a.poller.finished, a.poller.failed = told.Finished, told.RequestFailed
+	a.poller.finished, a.told = told.Finished, told
 	return nil
 }
 
-func newClient(cfg *Config, version string, log *slog.Logger) (*droneapi.Client, error) {
+// observation is how the agent's own requests are measured; the zero value measures nothing.
+type observation struct {
+	provider *exporters.Provider
+	failed   func(error)
+}
+
+func newClient(cfg *Config, opts Options, observed observation) (*droneapi.Client, error) {
 	drone := cfg.drone
-	drone.UserAgent = "drone-otel-agent/" + version
-	drone.Logger = log
+	drone.UserAgent = "drone-otel-agent/" + opts.Version
+	drone.Logger = opts.Logger
+	drone.Failed = observed.failed
+	if observed.provider != nil {
+		drone.Around = func(network http.RoundTripper) http.RoundTripper {
+			return otelhttp.NewTransport(network,
+				otelhttp.WithMeterProvider(observed.provider.MeterProvider()),
+				otelhttp.WithTracerProvider(noop.NewTracerProvider()),
+				otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()), // no headers of its own
+				otelhttp.WithMetricAttributesFn(func(req *http.Request) []attribute.KeyValue {
+					return []attribute.KeyValue{semconv.URLTemplate(droneapi.URLTemplate(req))}
+				}))
+		}
+	}
 	client, err := droneapi.New(drone)
 	if err != nil {
 		return nil, fmt.Errorf("making the client for drone: %w", err)

@@ -43,7 +43,7 @@ func (c *checkup) fail(what string, err error, cure string) {
 func Check(ctx context.Context, opts Options, out io.Writer) error {
 	c := &checkup{out: out}
 	cfg := opts.Config
-	client, err := newClient(cfg, opts.Version, opts.Logger)
+	client, err := newClient(cfg, opts, observation{})
 	if err != nil {
 		return &UsageError{err}
 	}

@@ -104,7 +104,7 @@ func refusedToken(err error) bool {
 		(status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden)
 }
 
-// failureType is the kind of a failed poll, as error.type names it: the status of Drone's answer, or a word.
+// failureType is the kind of a failed request, as error.type names it: the status of Drone's answer, or a word.
 func failureType(err error) string {
 	var (
 		status   *droneapi.HTTPError

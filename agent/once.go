@@ -12,7 +12,7 @@ import (
 // Once takes one full census of Drone and writes it in the Prometheus text format. A [*RefusedError] says
 // that Drone refused the token.
 func Once(ctx context.Context, opts Options, out io.Writer) error {
-	client, err := newClient(opts.Config, opts.Version, opts.Logger)
+	client, err := newClient(opts.Config, opts, observation{})
 	if err != nil {
 		return &UsageError{err}
 	}
@@ -38,7 +38,7 @@ func Once(ctx context.Context, opts Options, out io.Writer) error {
 // Builds writes a line for every build that the agent would tell if it were started now with this configuration:
 // those that ended since the state was written. It changes nothing.
 func Builds(ctx context.Context, opts Options, out io.Writer) error {
-	client, err := newClient(opts.Config, opts.Version, opts.Logger)
+	client, err := newClient(opts.Config, opts, observation{})
 	if err != nil {
 		return &UsageError{err}
 	}

@@ -20,10 +20,8 @@ type poller struct {
 	log      *slog.Logger
 	// published is called with every new snapshot, from the poller's goroutine; nil is nobody.
 	published func(*instruments.Snapshot)
-	// finished is called with every build that ended, once; nil is nobody. failed is called with the kind of
-	// every failure of a poll.
+	// finished is called with every build that ended, once; nil is nobody.
 	finished func(instruments.FinishedBuild)
-	failed   func(errorType string)
 	// state keeps what must survive a restart.
 	state *state
 
@@ -83,9 +81,6 @@ func (p *poller) poll(ctx context.Context, budget time.Time) error {
 	p.tell()
 	if ctx.Err() != nil {
 		return ctx.Err()
-	}
-	if err != nil && p.failed != nil {
-		p.failed(failureType(err))
 	}
 	ended := p.now()
 	var next instruments.Snapshot

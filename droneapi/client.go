@@ -41,6 +41,10 @@ type Config struct {
 	Logger    *slog.Logger
 	// Transport replaces the network, for tests; nil is the network.
 	Transport http.RoundTripper
+	// Around wraps the network and sees every attempt, retries too, with its [URLTemplate]; nil wraps nothing.
+	Around func(network http.RoundTripper) http.RoundTripper
+	// Failed is told of every request that failed for good; nil tells nobody.
+	Failed func(error)
 }
 
 // Retries: what may be retried is sent again twice, after once and twice retryWait and up to as much again by
@@ -61,6 +65,7 @@ type Client struct {
 	token  secret.Source
 	rest   *resty.Client
 	http   *http.Client
+	failed func(error)
 
 	reposMu sync.Mutex
 	repos   reposAnswer
@@ -75,6 +80,9 @@ func New(cfg Config) (*Client, error) {
 			return nil, err
 		}
 		base = network(cfg, tlsConfig)
+	}
+	if cfg.Around != nil {
+		base = cfg.Around(base)
 	}
 	hc := &http.Client{
 		Transport:     newTransport(base, cfg),
@@ -93,7 +101,7 @@ func New(cfg Config) (*Client, error) {
 		AddRetryCondition(func(resp *resty.Response, err error) bool {
 			return resp != nil && retryable(resp.StatusCode(), err)
 		})
-	return &Client{server: cfg.Server, token: cfg.Token, rest: rest, http: hc}, nil
+	return &Client{server: cfg.Server, token: cfg.Token, rest: rest, http: hc, failed: cfg.Failed}, nil
 }
 
 // beforeRetry says how long to wait for the next attempt. Resty asks between two attempts and after no last one, so
@@ -122,6 +130,16 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // get asks for a path below the server's address and hands the JSON of the answer to read, which must not
 // keep it. The token is the client's own unless one is given.
 func (c *Client) get(ctx context.Context, token secret.Source, path string, query url.Values,
+	read func(raw []byte) error,
+) error {
+	err := c.exchange(context.WithValue(ctx, templateKey{}, template(path)), token, path, query, read)
+	if err != nil && c.failed != nil {
+		c.failed(err)
+	}
+	return err
+}
+
+func (c *Client) exchange(ctx context.Context, token secret.Source, path string, query url.Values,
 	read func(raw []byte) error,
 ) error {
 	text, err := token.Get()

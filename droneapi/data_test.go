@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"drone-otel-agent/droneapi"
 	"drone-otel-agent/droneapi/dronetest"
 )
@@ -152,24 +154,34 @@ func methodNamed(t *testing.T, name string) (call func(context.Context, *droneap
 
 // TestUsable are odd answers that are true enough.
 func TestUsable(t *testing.T) {
-	for method, answers := range map[string]map[string]string{
+	for method, answers := range map[string]map[string]any{
 		"Version": {`{"version":"2.25.0+build \u0007"}`: "2.25.0+build  "},
-		"Users":   {`[]`: "[]", `[ {"id":1,"new":{"x":null}} ]`: "[{1  false false false}]"},
+		"Users":   {`[]`: []droneapi.User{}, `[ {"id":1,"new":{"x":null}} ]`: []droneapi.User{{ID: 1}}},
 		"Repos": {
-			`[]`: "[]",
-			`[` + strings.Replace(goodRepo, ":5", ":2147483648", 1) + `]`: "[{1 a b a/b false 2147483648}]",
+			`[]`: []droneapi.Repo{},
+			`[` + strings.Replace(goodRepo, ":5", ":2147483648", 1) + `]`: []droneapi.Repo{
+				{ID: 1, Namespace: "a", Name: "b", Slug: "a/b", Counter: 1 << 31},
+			},
 		},
-		"Queue":  {`[]`: "[]", `[` + strings.Replace(goodStage, "pending", "dreaming", 1) + `]`: "[{1 2 3 dreaming}]"},
-		"Stats":  {`{"builds":{"total":0}}`: "{0}"},
-		"Builds": {`[` + goodBuild + `]`: "[{1 2 success 5 0 0 []}]", `[]`: "[]"},
+		"Queue": {
+			`[]`: []droneapi.Stage{},
+			`[` + strings.Replace(goodStage, "pending", "dreaming", 1) + `]`: []droneapi.Stage{
+				{ID: 1, RepoID: 2, BuildID: 3, Status: "dreaming"},
+			},
+		},
+		"Stats": {`{"builds":{"total":0}}`: droneapi.Stats{}},
+		"Builds": {
+			`[` + goodBuild + `]`: []droneapi.Build{{ID: 1, Number: 2, Status: "success", Created: 5}},
+			`[]`:                  []droneapi.Build{},
+		},
 	} {
 		call, _ := methodNamed(t, method)
 		for body, want := range answers {
 			s := newScene(t, dronetest.Enterprise)
 			s.drone.Intercept(answer("application/json", body))
 			got, err := call(t.Context(), s.Client)
-			if fmt.Sprint(got) != want || err != nil {
-				t.Errorf("%s of %s: %v, %v, want %s", method, body, got, err, want)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("%s of %s: %v (-want +got):\n%s", method, body, err, diff)
 			}
 		}
 	}

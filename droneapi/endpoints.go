@@ -14,6 +14,9 @@ import (
 // MaxBuildsPerPage is the largest page of a builds list: Drone silently makes 25 of anything larger.
 const MaxBuildsPerPage = 100
 
+// UserPath is the endpoint that says who a token is.
+const UserPath = "/api/user"
+
 // reposPerPage asks for every repository in one answer: the list has no order, so pages of it may overlap or
 // miss rows while it changes. Drone does not cap it. 100,000 repositories are some 70 MB, about the most
 // that Config.MaxAnswerBytes is meant for.
@@ -56,7 +59,7 @@ func (c *Client) UserOf(ctx context.Context, token secret.Text) (User, error) {
 
 func (c *Client) user(ctx context.Context, token secret.Source) (User, error) {
 	var out User
-	err := c.get(ctx, token, "/api/user", nil, func(raw []byte) error {
+	err := c.get(ctx, token, UserPath, nil, func(raw []byte) error {
 		if err := json.Unmarshal(raw, &out); err != nil {
 			return err
 		}

@@ -79,15 +79,19 @@ func wantRecorded(t *testing.T, edition dronetest.Edition, file string, got any)
 	}
 }
 
-// reduced leaves of the recorded value what the client knows of. An absent list is a null one.
+// reduced leaves of the recorded value what the client knows of. An absent list is a null one, and any other
+// absent value is the one that Drone leaves out for it.
 func reduced(recorded, known any) any {
 	switch known := known.(type) {
 	case map[string]any:
 		in, _ := recorded.(map[string]any)
 		out := make(map[string]any)
 		for key, value := range known {
-			if at, ok := in[key]; ok || value == nil {
+			switch at, ok := in[key]; {
+			case ok || value == nil:
 				out[key] = reduced(at, value)
+			case value == "" || value == false || value == float64(0):
+				out[key] = value
 			}
 		}
 		return out
@@ -127,7 +131,7 @@ func TestRecordedValues(t *testing.T) {
 			t.Errorf("%d repositories, %d active, %v, want 14 and 13", len(repos), len(active), err)
 		}
 		repo := repo11
-		repo.Active, repo.Counter = true, 33
+		repo.Active, repo.Counter, repo.DefaultBranch = true, 33, "main"
 		if !slices.Contains(repos, repo) {
 			t.Errorf("%+v is not among the repositories", repo)
 		}
