@@ -60,20 +60,22 @@ func newBench(b *testing.B, edition dronetest.Edition) *bench {
 	return out
 }
 
-func (b *bench) mustPoll(tb testing.TB) {
+func (r *bench) mustPoll(tb testing.TB) {
 	tb.Helper()
-	if err := b.poll(context.Background(), time.Time{}); err != nil {
+	if err := r.poll(context.Background(), time.Time{}); err != nil {
 		tb.Fatal(err)
 	}
 }
 
 // report gives what the server saw for each poll.
-func (b *bench) report(tb *testing.B) {
-	tb.ReportMetric(float64(b.drone.RequestCount())/float64(tb.N), "requests/op")
-	tb.ReportMetric(float64(b.drone.BytesSent())/float64(tb.N), "answer-bytes/op")
+func (r *bench) report(b *testing.B) {
+	b.Helper()
+	b.ReportMetric(float64(r.drone.RequestCount())/float64(b.N), "requests/op")
+	b.ReportMetric(float64(r.drone.BytesSent())/float64(b.N), "answer-bytes/op")
 }
 
 func inEachEdition(b *testing.B, run func(b *testing.B, edition dronetest.Edition)) {
+	b.Helper()
 	for _, edition := range []dronetest.Edition{dronetest.Enterprise, dronetest.Community} {
 		b.Run("edition="+edition.String(), func(b *testing.B) { run(b, edition) })
 	}

@@ -34,7 +34,10 @@ func TestFailingPolls(t *testing.T) {
 		{"web page", dronetest.LoginPage(), "login page"},
 		{"redirect", dronetest.Redirect("https://sso.example.com/login"), "a login page in front"},
 		{"bad gateway", dronetest.Status(502, "<html>Bad Gateway</html>"), "does not reach it"},
-		{"too many requests", dronetest.Status(429, "", dronetest.Header("Retry-After", "60")), "waits as long as it is asked to"},
+		{
+			"too many requests", dronetest.Status(429, "", dronetest.Header("Retry-After", "60")),
+			"waits as long as it is asked to",
+		},
 		{"own error", dronetest.Status(500, `{"message":"database is locked"}`), "drone's own log"},
 		{"cut short", dronetest.Cut(`[{"id":1,`), "the agent tries again by itself"},
 		{"rubbish", dronetest.Status(200, `{"version":`), "no proxy changes or cuts its answers"},

@@ -78,7 +78,8 @@ otlp: {endpoint: %q, interval: 10s}
 		Logger: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Listening: func(addresses []string) {
 			_, _ = fmt.Fprintf(out, "A simulated Drone server, %s edition, is at http://%s\n", *edition, server.Addr())
-			_, _ = fmt.Fprintf(out, "The agent serves its metrics:\n\n  curl -H 'Authorization: Bearer %s' http://%s/metrics\n\n",
+			_, _ = fmt.Fprintln(out, "The agent serves its metrics:")
+			_, _ = fmt.Fprintf(out, "\n  curl -H 'Authorization: Bearer %s' http://%s/metrics\n\n",
 				dronetest.DefaultToken, addresses[0])
 			_, _ = fmt.Fprintln(out, "A line for every poll; Ctrl-C ends it.")
 		},

@@ -46,7 +46,7 @@ func TestDemo(t *testing.T) {
 				t.Fatal(err)
 			}
 			req.Header.Set(curl[0], curl[1])
-			resp, err := http.DefaultClient.Do(req)
+			resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

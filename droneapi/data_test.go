@@ -3,7 +3,6 @@ package droneapi_test
 import (
 	"compress/gzip"
 	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
