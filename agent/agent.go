@@ -11,7 +11,6 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -72,7 +71,8 @@ type agent struct {
 // nor what Drone says of a stranger's token.
 func (a *agent) requestFailed(err error) {
 	var status *droneapi.HTTPError
-	if errors.As(err, &status) && (status.Missing() || status.Path == droneapi.UserPath) || errors.Is(err, context.Canceled) {
+	expected := errors.As(err, &status) && (status.Missing() || status.Path == droneapi.UserPath)
+	if expected || errors.Is(err, context.Canceled) {
 		return
 	}
 	if a.told != nil {
@@ -155,7 +155,7 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 	a.poller = newPoller(cfg, a.client, opts)
 	a.poller.state = openState(cfg.statePath, cfg.Server(), opts.Logger)
 	a.poller.state.load(a.poller.watcher)
-	if err := a.register(); err != nil {
+	if err := a.register(); err != nil { //nolint:contextcheck // what is recorded later has no context
 		return nil, err
 	}
 	guard, err := newGuard(cfg, a.client, opts.Logger)
@@ -205,13 +205,11 @@ func newClient(cfg *Config, opts Options, observed observation) (*droneapi.Clien
 	drone.Failed = observed.failed
 	if observed.provider != nil {
 		drone.Around = func(network http.RoundTripper) http.RoundTripper {
-			return otelhttp.NewTransport(network,
+			return labelled{network, otelhttp.NewTransport(network,
 				otelhttp.WithMeterProvider(observed.provider.MeterProvider()),
 				otelhttp.WithTracerProvider(noop.NewTracerProvider()),
 				otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()), // no headers of its own
-				otelhttp.WithMetricAttributesFn(func(req *http.Request) []attribute.KeyValue {
-					return []attribute.KeyValue{semconv.URLTemplate(droneapi.URLTemplate(req))}
-				}))
+			)}
 		}
 	}
 	client, err := droneapi.New(drone)
@@ -271,6 +269,22 @@ func askDrone(client *droneapi.Client) exporters.AskFunc {
 		}
 		return exporters.Forbidden, nil
 	}
+}
+
+// labelled gives otelhttp the template of each request's URL.
+type labelled struct{ network, next http.RoundTripper }
+
+// CloseIdleConnections reaches the network, past otelhttp, which does not pass it on.
+func (l labelled) CloseIdleConnections() {
+	if network, can := l.network.(interface{ CloseIdleConnections() }); can {
+		network.CloseIdleConnections()
+	}
+}
+
+func (l labelled) RoundTrip(req *http.Request) (*http.Response, error) {
+	labeler := &otelhttp.Labeler{}
+	labeler.Add(semconv.URLTemplate(droneapi.URLTemplate(req)))
+	return l.next.RoundTrip(req.WithContext(otelhttp.ContextWithLabeler(req.Context(), labeler)))
 }
 
 // plainHTTP tells whether the token crosses a network unprotected.

@@ -237,8 +237,8 @@ func TestCatalogMatchesScrape(t *testing.T) {
 			t.Errorf("%s is scraped and not in METRICS.md", name)
 			continue
 		}
-		if got := strings.ToLower(family.GetType().String()); !strings.Contains(doc.kind, got) &&
-			!(got == "gauge" && strings.Contains(doc.kind, "updown")) {
+		got := strings.ToLower(family.GetType().String())
+		if updown := got == "gauge" && doc.kind == "updown counter"; got != doc.kind && !updown {
 			t.Errorf("%s is a %s, METRICS.md says %s", name, got, doc.kind)
 		}
 		for _, series := range family.GetMetric() {

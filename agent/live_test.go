@@ -133,7 +133,9 @@ func TestErrorType(t *testing.T) {
 		{"killed", droneapi.Build{Status: droneapi.StatusKilled}, ""},
 		{"configuration", droneapi.Build{Status: droneapi.StatusError, Error: "yaml: line 1"}, errorConfig},
 		{"step", droneapi.Build{Status: droneapi.StatusFailure, Stages: []droneapi.Stage{{Steps: failing}}}, errorStep},
-		{"ignored step", droneapi.Build{Status: droneapi.StatusFailure, Stages: []droneapi.Stage{{Steps: ignored}}}, errorOther},
+		{"ignored step", droneapi.Build{
+			Status: droneapi.StatusFailure, Stages: []droneapi.Stage{{Steps: ignored}},
+		}, errorOther},
 		{"runner", droneapi.Build{Status: droneapi.StatusError, Stages: []droneapi.Stage{{Error: "no image"}}}, errorRunner},
 		{"timeout", droneapi.Build{Status: droneapi.StatusError, Stages: []droneapi.Stage{
 			{Error: "context deadline exceeded", Steps: failing},

@@ -23,7 +23,7 @@ func Once(ctx context.Context, opts Options, out io.Writer) error {
 	}
 	defer func() { _ = provider.Shutdown(context.WithoutCancel(ctx)) }()
 	a := &agent{opts: opts, client: client, provider: provider, poller: newPoller(opts.Config, client, opts)}
-	if err := a.register(); err != nil {
+	if err := a.register(); err != nil { //nolint:contextcheck // what is recorded later has no context
 		return err
 	}
 	if err := a.poller.poll(ctx, time.Time{}); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"drone-otel-agent/droneapi"
 	"drone-otel-agent/instruments"
@@ -100,7 +101,7 @@ func openState(folder, server string, log *slog.Logger) *state {
 	switch {
 	case err == nil:
 		s.db = db
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		s.without(path, errors.New("another process holds it; two agents need folders of their own"))
 	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist):
 		s.without(path, err)
@@ -223,7 +224,7 @@ func readRecords(db *bbolt.DB) (meta stateMeta, repos map[int64]*repository, err
 				if len(key) != 8 {
 					return fmt.Errorf("a key of %d bytes", len(key))
 				}
-				id := int64(binary.BigEndian.Uint64(key)) //nolint:gosec // it was an int64 when it was written
+				id := int64(binary.BigEndian.Uint64(key))
 				r, err := decodeRecord(id, value)
 				repos[id] = r
 				return err
@@ -238,14 +239,14 @@ func readRecords(db *bbolt.DB) (meta stateMeta, repos map[int64]*repository, err
 func peekState(folder, server string, w *watcher) (known bool, err error) {
 	path := filepath.Join(folder, stateFile)
 	if _, err := os.Stat(path); folder == "" || err != nil {
-		return false, nil //nolint:nilerr // what is not there is no error
+		return false, nil
 	}
 	var db *bbolt.DB
 	err = guarded(func() (err error) {
 		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: stateLockTimeout, ReadOnly: true})
 		return err
 	})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return false, fmt.Errorf("reading the state %s: the agent runs and holds it; look at a copy of it, or stop the agent",
 			path)
 	}
@@ -334,7 +335,7 @@ func putRecord(bucket *bbolt.Bucket, id int64, r *repository) error {
 		return err
 	}
 	key := make([]byte, 8)
-	binary.BigEndian.PutUint64(key, uint64(id)) //nolint:gosec // ids are positive
+	binary.BigEndian.PutUint64(key, uint64(id))
 	return bucket.Put(key, raw)
 }
 

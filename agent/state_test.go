@@ -84,7 +84,8 @@ func TestUnusableState(t *testing.T) {
 
 // TestDamagedRecords damages one record in a good file.
 func TestDamagedRecords(t *testing.T) {
-	for _, damage := range []string{"", "{", `{"settled":-1}`, `{"settled":1,"awaited":{"5":1}}`, `{"open":[{"number":0}]}`} {
+	damages := []string{"", "{", `{"settled":-1}`, `{"settled":1,"awaited":{"5":1}}`, `{"open":[{"number":0}]}`}
+	for _, damage := range damages {
 		folder := t.TempDir()
 		log := slog.New(slog.DiscardHandler)
 		s := openState(folder, "http://drone.test", log)
@@ -181,7 +182,8 @@ func TestStateKeepsEverything(t *testing.T) {
 // FuzzDecodeRecord feeds the reader of the state with anything: it must refuse or understand, and never panic,
 // and what it understood must be written as it was read.
 func FuzzDecodeRecord(f *testing.F) {
-	f.Add(int64(1), []byte(`{"slug":"a/b","counter":5,"settled":5,"awaited":{"4":1},"open":[{"id":9,"number":3}],"builds":4}`))
+	f.Add(int64(1), []byte(`{"slug":"a/b","counter":5,"settled":5,"awaited":{"4":1},"builds":4}`))
+	f.Add(int64(1), []byte(`{"slug":"a/b","counter":5,"settled":5,"open":[{"id":9,"number":3,"created":1795359424}]}`))
 	f.Add(int64(2), []byte(`{"last":{"number":3,"success":true,"seconds":1.5,"finished":1795359424}}`))
 	f.Add(int64(-1), []byte(`{}`))
 	f.Add(int64(3), []byte(`{"settled":-5}`))
