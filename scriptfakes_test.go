@@ -32,6 +32,7 @@ import (
 //	drone ca FILE                      writes the certificate that it has with tls
 //	drone fault NAME                   answers with a fault, see faults; none takes it away
 //	drone asked N                      waits until it has been asked N times more
+//	drone built SLUG STATUS            a build begins and ends, with that status
 type fakeDrone struct {
 	*dronetest.Server
 	web *httptest.Server
@@ -97,7 +98,7 @@ func faults(url string) map[string]dronetest.Interceptor {
 func cmdDrone(ts *testscript.TestScript, args []string) error {
 	s := shared(ts)
 	if len(args) == 0 {
-		return errors.New("usage: drone enterprise|community|away|back|ca|fault|asked")
+		return errors.New("usage: drone enterprise|community|away|back|ca|fault|asked|built")
 	}
 	switch args[0] {
 	case "enterprise", "community":
@@ -126,6 +127,9 @@ func cmdDrone(ts *testscript.TestScript, args []string) error {
 		if !until(func() bool { return s.drone.RequestCount() >= n }) {
 			return fmt.Errorf("not asked so often within %s", patience)
 		}
+		return nil
+	case "built":
+		s.drone.FinishBuild(args[1], s.drone.CreateBuild(args[1], dronetest.BuildSpec{}).Number, args[2])
 		return nil
 	}
 	return fmt.Errorf("drone %s: unknown", args[0])

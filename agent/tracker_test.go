@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -216,78 +214,4 @@ func TestNothingIsLostByARestart(t *testing.T) {
 			t.Errorf("told again after another restart: %v", *got)
 		}
 	})
-}
-
-// TestEveryBuildToldOnceThroughADay drives a server through a random day, with failing requests and restarts,
-// against the plain model.
-func TestEveryBuildToldOnceThroughADay(t *testing.T) {
-	inBothEditions(t, func(t *testing.T, edition dronetest.Edition) {
-		for seed := range uint64(5) {
-			folder := t.TempDir()
-			drone := dronetest.New(edition)
-			drone.Populate(dronetest.Population{Repos: 15, Builds: 100, OpenBuilds: 0, Seed: seed})
-			m := &mover{drone: drone, rng: rand.New(rand.NewPCG(seed, 7))}
-			for _, repo := range drone.Repos() {
-				m.slugs = append(m.slugs, repo.Slug)
-			}
-			before := map[string]int64{}
-			for _, repo := range drone.Repos() {
-				before[repo.Slug] = repo.Counter
-			}
-			r := newStatefulRig(t, drone, folder)
-			all := map[told]int{}
-			collect := func(b instruments.FinishedBuild) { all[told{b.Slug, b.Number, b.Status}]++ }
-			r.finished = collect
-			r.mustPoll(t)
-			for round := range 150 {
-				for range m.rng.IntN(8) {
-					m.step()
-				}
-				if round%2 == 1 {
-					m.late = nil
-				}
-				switch m.rng.IntN(10) {
-				case 0:
-					drone.Intercept(dronetest.Status(503, "", dronetest.First(1+m.rng.IntN(6)),
-						dronetest.Header("Retry-After", "60")))
-				case 1:
-					r = r.restart(t, folder)
-					r.finished = collect
-				}
-				time.Sleep(r.interval)
-				_ = r.poll(t.Context(), time.Time{})
-			}
-			drone.Intercept(nil)
-			r.pass(t, 30)
-			r.exact(t, fmt.Sprint("seed ", seed))
-			want := map[told]int{}
-			for slug, number := range before {
-				for {
-					number++
-					b, stored := drone.Build(slug, number)
-					if !stored && number > counterOf(drone, slug) {
-						break
-					}
-					if stored && b.Status != "pending" && b.Status != "running" {
-						want[told{slug, number, b.Status}] = 1
-					}
-				}
-			}
-			if diff := cmp.Diff(want, all, cmp.AllowUnexported(told{})); diff != "" {
-				t.Fatalf("seed %d: told (-want +got):\n%s", seed, diff)
-			}
-			if len(want) < 50 {
-				t.Fatalf("seed %d: only %d builds ended; the day was too quiet to prove anything", seed, len(want))
-			}
-		}
-	})
-}
-
-func counterOf(drone *dronetest.Server, slug string) int64 {
-	for _, repo := range drone.Repos() {
-		if repo.Slug == slug {
-			return repo.Counter
-		}
-	}
-	return 0
 }
