@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/otlptranslator"
 	prombridge "go.opentelemetry.io/contrib/bridges/prometheus"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
-	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
@@ -48,7 +47,7 @@ type ProviderConfig struct {
 // exposition and is pushed over OTLP. All methods may be called at the same time.
 type Provider struct {
 	sdk         *sdkmetric.MeterProvider
-	instruments *prometheus.Registry // what OpenTelemetry instruments hold, and target_info
+	instruments *exposition          // what OpenTelemetry instruments hold, and target_info
 	own         *prometheus.Registry // the runtime, the process, the build, the endpoint
 	push        *pusher              // nil: nothing is pushed
 	logger      *slog.Logger
@@ -68,12 +67,8 @@ func NewProvider(ctx context.Context, cfg ProviderConfig) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{instruments: prometheus.NewRegistry(), own: own, logger: cfg.Logger}
-	pull, err := otelprom.New(pullOptions(cfg, p.instruments)...)
-	if err != nil {
-		return nil, fmt.Errorf("making the Prometheus exporter: %w", err)
-	}
-	opts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(pull)}
+	p := &Provider{instruments: newExposition(pullOptions(cfg)...), own: own, logger: cfg.Logger}
+	opts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(p.instruments.reader)}
 	if cfg.CardinalityLimit != 0 {
 		opts = append(opts, sdkmetric.WithCardinalityLimit(cfg.CardinalityLimit))
 	}
@@ -95,16 +90,11 @@ func NewProvider(ctx context.Context, cfg ProviderConfig) (*Provider, error) {
 	return p, nil
 }
 
-func pullOptions(cfg ProviderConfig, reg prometheus.Registerer) []otelprom.Option {
-	opts := []otelprom.Option{
-		otelprom.WithRegisterer(reg),
-		otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
-		otelprom.WithoutScopeInfo(),
+func pullOptions(cfg ProviderConfig) []sdkmetric.ManualReaderOption {
+	if !cfg.ExponentialHistograms {
+		return nil
 	}
-	if cfg.ExponentialHistograms {
-		opts = append(opts, otelprom.WithAggregationSelector(exponentialHistograms))
-	}
-	return opts
+	return []sdkmetric.ManualReaderOption{sdkmetric.WithAggregationSelector(exponentialHistograms)}
 }
 
 // exponentialHistograms is the SDK's default for everything but histograms. Size and scale are those the
@@ -157,7 +147,7 @@ func (p *Provider) MeterProvider() metric.MeterProvider { return p.sdk }
 // leaves out target_info and everything about the process: those describe whoever writes, not what was
 // measured. Where a series is invalid the others are written, and the error says which one is not.
 func (p *Provider) WriteText(w io.Writer) error {
-	families, gatherErr := p.instruments.Gather()
+	families, gatherErr := joined{p.instruments}.Gather()
 	if gatherErr != nil {
 		gatherErr = fmt.Errorf("collecting the metrics: %w", gatherErr)
 	}

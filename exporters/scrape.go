@@ -45,10 +45,7 @@ func newOwnRegistry(agentVersion string) (*prometheus.Registry, error) {
 // one with native histograms), compressed if it likes. A series that cannot be shown costs itself, a log
 // line and promhttp_metric_handler_errors_total, not the scrape. It does not ask who reads: see [Protect].
 func (p *Provider) Handler() http.Handler {
-	// One registry over both: prometheus.Gatherers would check and sort every series a second time.
-	both := prometheus.NewRegistry()
-	both.MustRegister(p.instruments, p.own)
-	all := &scrapeLog{next: both, what: "metrics for a scrape", logger: p.logger}
+	all := &scrapeLog{next: joined{p.instruments, p.own}, what: "metrics for a scrape", logger: p.logger}
 	return promhttp.InstrumentMetricHandler(p.own, promhttp.HandlerFor(all, promhttp.HandlerOpts{
 		ErrorHandling:       promhttp.ContinueOnError,
 		ErrorLog:            debugLog{p.logger},

@@ -2,6 +2,7 @@ package exporters
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // droneOnly are names that Drone's endpoint has and today's client_golang does not give: it dropped both from
@@ -61,24 +64,18 @@ func sampleNames(lines *bufio.Scanner) []string {
 	return names
 }
 
-// brokenCollector has one series that is wrong beside one that is right.
-type brokenCollector struct{ broken *bool }
-
-func (brokenCollector) Describe(chan<- *prometheus.Desc) {}
-
-func (b brokenCollector) Collect(ch chan<- prometheus.Metric) {
-	if *b.broken {
-		err := errors.New("no such series")
-		ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), err)
-	}
-}
-
 func TestOneBadSeriesDoesNotCostTheScrape(t *testing.T) {
 	logs, logger := newLogbook(t)
 	p := newTestProvider(t, ProviderConfig{Logger: logger})
 	must(p.Meter("test").Int64Counter("good")).Add(t.Context(), 1)
 	broken := true
-	p.instruments.MustRegister(brokenCollector{&broken})
+	must(p.Meter("test").Int64ObservableGauge("bad", metric.WithInt64Callback(
+		func(_ context.Context, o metric.Int64Observer) error {
+			if broken {
+				o.Observe(1, metric.WithAttributes(attribute.String("name", "no UTF-8: \xff")))
+			}
+			return nil
+		})))
 	handler := p.Handler()
 	scrape := func() string {
 		w := httptest.NewRecorder()
@@ -93,7 +90,7 @@ func TestOneBadSeriesDoesNotCostTheScrape(t *testing.T) {
 		t.Error("the error is not counted")
 	}
 	var out strings.Builder
-	if err := p.WriteText(&out); err == nil || !strings.Contains(err.Error(), "no such series") ||
+	if err := p.WriteText(&out); err == nil || !strings.Contains(err.Error(), "not valid UTF-8") ||
 		!strings.Contains(out.String(), "good_total 1") {
 		t.Errorf("WriteText: %v\n%s", err, out.String())
 	}
@@ -104,7 +101,7 @@ func TestOneBadSeriesDoesNotCostTheScrape(t *testing.T) {
 		!strings.HasPrefix(lines[1], "INFO no metrics are left out any more") {
 		t.Errorf("logged %q", lines)
 	}
-	if !strings.Contains(logs.String(), "no such series") {
+	if !strings.Contains(logs.String(), "not valid UTF-8") {
 		t.Error("the log does not say which")
 	}
 }
