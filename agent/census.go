@@ -103,7 +103,7 @@ func (w *watcher) list(ctx context.Context, repo droneapi.Repo, perPage int, eno
 				out = append(out, build)
 			}
 		}
-		if len(builds) < perPage || enough(builds) {
+		if last := len(builds) > 0 && enough(builds); last || len(builds) < perPage {
 			sort.Slice(out, func(i, j int) bool { return out[i].Number > out[j].Number })
 			return out, nil
 		}
@@ -228,6 +228,11 @@ func (w *watcher) countAgain(ctx context.Context, r *repository) error {
 		} else if len(newest) > 0 && newest[0].Number > r.ledger.settled || len(r.ledger.awaited) > 0 {
 			return nil // looked at again in the next poll
 		}
+		if found > r.builds {
+			w.log.Info("drone stored builds long after it announced them, or its database was restored; counting anew",
+				"repository", r.Slug, "counted", r.builds, "stored", found)
+			return w.count(ctx, r)
+		}
 		w.log.Info("builds were removed from drone's database", "repository", r.Slug,
 			"counted", r.builds, "stored", found)
 	}
@@ -249,7 +254,7 @@ func (w *watcher) settle(ctx context.Context, r *repository) ([]droneapi.Build, 
 	if err != nil {
 		return nil, err
 	}
-	fresh := r.ledger.settle(listed, r.Counter)
+	fresh := r.ledger.settle(listed, r.Counter, patience(w.cfg.Interval))
 	r.builds += int64(len(fresh))
 	for _, build := range fresh {
 		if !build.Status.Known() {

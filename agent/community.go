@@ -32,6 +32,7 @@ func (w *watcher) pollCommunity(ctx context.Context, budget time.Time) error {
 	if err := w.listRepositories(ctx); err != nil {
 		return err
 	}
+	w.admit()
 	todo := w.sort()
 	if err := w.each(ctx, todo.moved, w.follow); err != nil {
 		return err
@@ -42,10 +43,14 @@ func (w *watcher) pollCommunity(ctx context.Context, budget time.Time) error {
 	if err := w.each(ctx, todo.doubted, w.within(budget, w.countAgain)); err != nil {
 		return err
 	}
-	if err := w.askAllOpen(ctx); err != nil {
-		return err
+	// During the first census nothing is shown of the open builds, so there is no hurry to ask about them.
+	if left := w.uncounted(); left == 0 {
+		if err := w.askAllOpen(ctx); err != nil {
+			return err
+		}
 	}
 	w.noteProgress(len(todo.uncounted))
+	w.admit()
 	return nil
 }
 
@@ -97,15 +102,20 @@ func (w *watcher) sort() work {
 	return out
 }
 
-// noteProgress tells of the first census, which may take many polls.
-func (w *watcher) noteProgress(todo int) {
+// uncounted is how many repositories the first census has not counted yet.
+func (w *watcher) uncounted() int {
 	left := 0
 	for _, r := range w.repos {
 		if !r.known() {
 			left++
 		}
 	}
-	switch {
+	return left
+}
+
+// noteProgress tells of the first census, which may take many polls.
+func (w *watcher) noteProgress(todo int) {
+	switch left := w.uncounted(); {
 	case left > 0:
 		w.log.Info("counting the builds of every repository; drone_build_count and the queue's gauges follow when it is done",
 			"counted", len(w.repos)-left, "repositories", len(w.repos))

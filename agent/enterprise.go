@@ -39,6 +39,16 @@ type enterpriseState struct {
 	offset int64
 	// due is when the next exact total is to be asked for, the zero time where there was none yet.
 	due time.Time
+	// retry is when it may be asked for again after it failed, and failed how often in a row it did.
+	retry  time.Time
+	failed int
+	// orphans are the builds in the queue, by id, that Drone does not store: it kept their stages when it removed
+	// them. Their stages count as jobs, as Drone counts them, and make no builds.
+	orphans map[int64]bool
+}
+
+func newEnterpriseState() enterpriseState {
+	return enterpriseState{orphans: map[int64]bool{}}
 }
 
 func (w *watcher) pollEnterprise(ctx context.Context, stages []droneapi.Stage) error {
@@ -58,6 +68,7 @@ func (w *watcher) pollEnterprise(ctx context.Context, stages []droneapi.Stage) e
 	// The queue is only taken for seen once the repositories have been listed for it: where that failed, the
 	// next poll shall see that it moved.
 	state.seen, state.builds, state.stages = true, builds, stages
+	w.admit()
 	if err := w.settleEnterprise(ctx); err != nil {
 		return err
 	}
@@ -67,8 +78,20 @@ func (w *watcher) pollEnterprise(ctx context.Context, stages []droneapi.Stage) e
 	if err := w.askAllOpen(ctx); err != nil {
 		return err
 	}
-	if !w.now().Before(state.due) {
-		return w.total(ctx)
+	if w.now().Before(state.due) || w.now().Before(state.retry) {
+		return nil
+	}
+	err := w.total(ctx)
+	if err == nil {
+		state.failed = 0
+		return nil
+	}
+	state.retry = w.now().Add(besideWait)
+	if !w.beside(err, "counting all builds", &state.failed) {
+		return err
+	}
+	if state.failed >= besideTries {
+		state.due = time.Time{}
 	}
 	return nil
 }
@@ -91,17 +114,24 @@ func (w *watcher) settleEnterprise(ctx context.Context) error {
 	now := w.now()
 	for _, r := range w.repos {
 		r.counted = true
-		if _, unsettled := r.ledger.lowest(r.Counter); unsettled && r.readable(now) {
+		if _, unsettled := r.ledger.lowest(r.Counter); (unsettled || r.refusals > 0) && r.readable(now) {
 			open = append(open, r)
 		}
 	}
-	return w.each(ctx, open, w.follow)
+	return w.each(ctx, open, func(ctx context.Context, r *repository) error {
+		if _, unsettled := r.ledger.lowest(r.Counter); !unsettled {
+			_, err := w.api.Builds(ctx, r.Repo, 1, 1) // only to see whether it is served again
+			return err
+		}
+		return w.follow(ctx, r)
+	})
 }
 
 // strayTries is how often a build of the queue is looked for among those of its repository, and strayPages how
 // far back.
 const (
 	strayTries = 3
+	strayPage  = 25
 	strayPages = 3
 )
 
@@ -119,7 +149,7 @@ func (w *watcher) findStrays(ctx context.Context) error {
 	var repos []*repository
 	for id, owner := range w.enterprise.builds {
 		r := w.repos[owner]
-		if followed[id] || r == nil || !r.readable(w.now()) {
+		if followed[id] || w.enterprise.orphans[id] || r == nil || !r.readable(w.now()) {
 			continue
 		}
 		if strays[id] = w.enterprise.strays[id] + 1; strays[id] > strayTries {
@@ -131,6 +161,11 @@ func (w *watcher) findStrays(ctx context.Context) error {
 		wanted[owner] = append(wanted[owner], id)
 	}
 	w.enterprise.strays = strays
+	for id := range w.enterprise.orphans {
+		if _, queued := w.enterprise.builds[id]; !queued {
+			delete(w.enterprise.orphans, id)
+		}
+	}
 	return w.each(ctx, repos, func(ctx context.Context, r *repository) error {
 		return w.findBuilds(ctx, r, wanted[r.ID])
 	})
@@ -142,22 +177,36 @@ func (w *watcher) findBuilds(ctx context.Context, r *repository, ids []int64) er
 	for _, id := range ids {
 		missing[id] = true
 	}
-	found, pages := 0, 0
-	listed, err := w.list(ctx, r.Repo, censusPage, func(page []droneapi.Build) bool {
+	found, pages, full := 0, 0, false
+	listed, err := w.list(ctx, r.Repo, strayPage, func(page []droneapi.Build) bool {
 		pages++
 		for _, build := range page {
 			if missing[build.ID] {
 				found++
 			}
 		}
+		full = len(page) == strayPage
 		return found == len(missing) || pages == strayPages
 	})
 	if err != nil {
 		return err
 	}
+	oldest := int64(0)
 	for _, build := range listed {
+		if oldest == 0 || build.ID < oldest {
+			oldest = build.ID
+		}
 		if missing[build.ID] {
+			delete(missing, build.ID)
 			r.watch(build)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range missing {
+		// Drone lists builds in the order of their ids: what is not between those that it lists is not stored.
+		if id > oldest || !full {
+			w.enterprise.orphans[id] = true
 		}
 	}
 	return nil
@@ -201,6 +250,9 @@ func (w *watcher) total(ctx context.Context) error {
 // tellEnterprise fills in what the queue and the total say.
 func (w *watcher) tellEnterprise(out *instruments.Snapshot) {
 	l := w.countLive(w.enterprise.stages)
+	for id := range w.enterprise.orphans {
+		l.forget(id, w.enterprise.builds[id])
+	}
 	w.tellLive(out, l)
 	w.tellRepos(out, l, true)
 	if !w.enterprise.due.IsZero() {

@@ -1,12 +1,22 @@
 package agent
 
 import (
+	"time"
+
 	"drone-otel-agent/droneapi"
 )
 
-// missedPolls is after how many polls a number that was announced and is still not listed is given up: its
+// A number that was announced and is still not listed is given up after missedPolls, but not before missedTime: its
 // build was never stored.
-const missedPolls = 3
+const (
+	missedPolls = 3
+	missedTime  = 45 * time.Second
+)
+
+// patience is after how many polls a number is given up.
+func patience(interval time.Duration) int {
+	return max(missedPolls, int((missedTime+interval-1)/interval))
+}
 
 // ledger accounts for the build numbers of one repository: each number is decided on once, as stored or as
 // a gap. Drone announces a number (by the repository's counter) before it stores the build, stores builds
@@ -31,8 +41,8 @@ func (l *ledger) lowest(counter int64) (number int64, open bool) {
 }
 
 // settle takes the builds that the server lists, from the newest down to l.lowest(counter) at least, and
-// returns those that were not known before.
-func (l *ledger) settle(listed []droneapi.Build, counter int64) (fresh []droneapi.Build) {
+// returns those that were not known before. A number that was looked for patience times is given up.
+func (l *ledger) settle(listed []droneapi.Build, counter int64, patience int) (fresh []droneapi.Build) {
 	stored := make(map[int64]bool, len(listed))
 	top := counter
 	for _, build := range listed {
@@ -47,7 +57,7 @@ func (l *ledger) settle(listed []droneapi.Build, counter int64) (fresh []droneap
 	}
 	for n, missed := range l.awaited {
 		switch {
-		case stored[n], missed+1 >= missedPolls:
+		case stored[n], missed+1 >= patience:
 			delete(l.awaited, n)
 		default:
 			l.awaited[n] = missed + 1

@@ -69,6 +69,15 @@ func (w *watcher) countLive(stages []droneapi.Stage) live {
 	return out
 }
 
+// forget takes out a build that does not exist, though stages of it do.
+func (l live) forget(id, owner int64) {
+	n, repo := l.builds[id], l.repos[owner]
+	repo.pending -= min(1, n.pending)
+	repo.running -= min(1, n.running)
+	l.repos[owner] = repo
+	delete(l.builds, id)
+}
+
 // platform is the kind of stages that this one is of, without any of them, and a key for it.
 func (w *watcher) platform(stage droneapi.Stage) (instruments.Platform, string) {
 	out := instruments.Platform{OS: stage.OS, Arch: stage.Arch, Type: stage.Type}

@@ -72,12 +72,19 @@ const refusalsBelieved = 3
 
 // refused notes that Drone does not serve the repository's builds. What was open is kept: when the repository
 // comes back it is asked about, and told if it ended.
+//
+// Drone answers 404 and 500 also where its database failed for a moment, so a repository that was served before is
+// asked again at once; only when the refusals last are its open builds no longer shown.
 func (r *repository) refused(now time.Time, gone bool) {
-	r.askAgain = now.Add(min(refusedMost, refusedFirst<<min(r.refusals, 10)))
 	r.refusals++
+	r.askAgain = now
+	if r.counted && r.refusals < refusalsBelieved {
+		return
+	}
+	r.askAgain = now.Add(min(refusedMost, refusedFirst<<min(r.refusals-1, 10)))
 	if r.gone = gone; gone {
 		for _, open := range r.open {
-			open.stages = nil // they cannot be asked about, so they are not shown
+			open.stages = nil
 		}
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -103,22 +105,31 @@ func openState(folder, server string, log *slog.Logger) *state {
 		s.db = db
 	case errors.Is(err, bolterrors.ErrTimeout):
 		s.without(path, errors.New("another process holds it; two agents need folders of their own"))
-	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist):
-		s.without(path, err)
-	default:
+	case errors.Is(err, errForeign), errors.Is(err, errDamaged), errors.Is(err, bolterrors.ErrInvalid),
+		errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum), isShort(err):
 		s.setAside(path, err)
+	default: // it says nothing about what is in the file
+		s.without(path, err)
 	}
 	return s
 }
 
-// errForeign says that a file is none of this agent's.
-var errForeign = errors.New("it is not the state of this agent")
+// isShort tells whether the file ends too early for bbolt.
+func isShort(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "file size too small")
+}
+
+// errForeign says that a file is none of this agent's, errDamaged that it cannot be read.
+var (
+	errForeign = errors.New("it is not the state of this agent")
+	errDamaged = errors.New("damaged")
+)
 
 // openBolt opens a file. bbolt finds some damage by panicking.
 func openBolt(path string) (db *bbolt.DB, err error) {
 	defer func() {
 		if found := recover(); found != nil {
-			err = fmt.Errorf("damaged: %v", found)
+			err = fmt.Errorf("%w: %v", errDamaged, found)
 		}
 	}()
 	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: stateLockTimeout, FreelistType: bbolt.FreelistMapType})
@@ -155,7 +166,7 @@ func (s *state) foreign(db *bbolt.DB) string {
 func guarded(do func() error) (err error) {
 	defer func() {
 		if found := recover(); found != nil {
-			err = fmt.Errorf("damaged: %v", found)
+			err = fmt.Errorf("%w: %v", errDamaged, found)
 		}
 	}()
 	return do()
@@ -358,7 +369,7 @@ func decodeRecord(id int64, raw []byte) (*repository, error) {
 			return nil, fmt.Errorf("repository %d: awaits build %d of %d", id, number, record.Settled)
 		}
 		r.ledger.await(number)
-		r.ledger.awaited[number] = max(1, min(missed, missedPolls-1))
+		r.ledger.awaited[number] = max(1, missed)
 	}
 	for _, b := range record.Open {
 		if b.Number <= 0 {

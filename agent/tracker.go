@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sort"
+	"time"
 
 	"drone-otel-agent/droneapi"
 	"drone-otel-agent/instruments"
@@ -60,16 +61,37 @@ func (w *watcher) queued(open *openBuild) bool {
 	return queued
 }
 
-// lost finds out whether it is the build that is gone, or the repository.
+// lostPages is how far back a build is looked for that Drone denies.
+const lostPages = 3
+
+// lost finds out what a 404 for an open build means. Drone answers so where the build was deleted, where it does
+// not serve the repository, and where its database failed for a moment: only a list of the repository's builds
+// that has no such build says that it is gone.
 func (w *watcher) lost(ctx context.Context, r *repository, number int64) error {
-	if _, err := w.api.Builds(ctx, r.Repo, 1, 1); err != nil {
+	open, pages, found, below := r.open[number], 0, false, false
+	_, err := w.list(ctx, r.Repo, droneapi.MaxBuildsPerPage, func(page []droneapi.Build) bool {
+		pages++
+		for _, build := range page {
+			found = found || build.Number == number
+			below = below || build.ID < open.id
+		}
+		return found || below || pages == lostPages
+	})
+	if err != nil {
 		return err
+	}
+	if found || !below && pages == lostPages {
+		open.askAgain = w.now().Add(lostWait)
+		return nil
 	}
 	w.log.Info("an open build was deleted from drone's database", "repository", r.Slug, "build", number)
 	delete(r.open, number)
 	r.recount = true
 	return nil
 }
+
+// lostWait is when a build is asked about again that Drone denied and listed.
+const lostWait = 30 * time.Second
 
 // tell notes a build that ended. It is handed on when the poll is over.
 func (w *watcher) tell(r *repository, build droneapi.Build) {

@@ -46,8 +46,9 @@ type watcher struct {
 	server      *instruments.Server
 	serverAsked time.Time
 
-	users      instruments.Count
-	usersAsked time.Time
+	users       instruments.Count
+	usersDue    time.Time
+	usersFailed int
 
 	// listed is the last list of repositories, and repos what is known of each, by id.
 	listed []droneapi.Repo
@@ -78,7 +79,7 @@ func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log
 	return &watcher{
 		api: api, cfg: cfg, now: now, log: log, repos: map[int64]*repository{},
 		removed: map[int64]*repository{}, selection: newSelection(cfg.Selection), tally: tally{},
-		touched: map[int64]*repository{}, platforms: map[string]instruments.Platform{},
+		touched: map[int64]*repository{}, enterprise: newEnterpriseState(), platforms: map[string]instruments.Platform{},
 	}
 }
 
@@ -107,16 +108,49 @@ func (w *watcher) pollOnce(ctx context.Context, budget time.Time) error {
 	if err != nil {
 		return err
 	}
-	if _, known := w.users.Get(); known && w.now().Sub(w.usersAsked) < w.cfg.UsersInterval {
+	return w.countUsers(ctx)
+}
+
+func (w *watcher) countUsers(ctx context.Context) error {
+	if !w.usersDue.IsZero() && w.now().Before(w.usersDue) {
 		return nil
 	}
 	asked := w.now()
 	users, err := w.api.Users(ctx)
 	if err != nil {
-		return err
+		w.usersDue = asked.Add(min(besideWait, w.cfg.UsersInterval))
+		if !w.beside(err, "counting drone's users", &w.usersFailed) {
+			return err
+		}
+		if w.usersFailed >= besideTries {
+			w.users = instruments.Count{}
+		}
+		return nil
 	}
-	w.users, w.usersAsked = instruments.Known(int64(len(users))), asked
+	w.users, w.usersDue, w.usersFailed = instruments.Known(int64(len(users))), asked.Add(w.cfg.UsersInterval), 0
 	return nil
+}
+
+// What is asked for seldom, beside the state of the builds, must not take it down when Drone fails at it.
+const (
+	// besideWait is when it is asked for again.
+	besideWait = time.Minute
+	// besideTries is after how many failures in a row the old figure is no longer told.
+	besideTries = 10
+)
+
+// beside tells whether an error concerns nothing but the one figure that was asked for, and logs it once. That Drone
+// refuses the token or is out of reach concerns everything.
+func (w *watcher) beside(err error, doing string, failures *int) bool {
+	var status *droneapi.HTTPError
+	if !errors.As(err, &status) || refusedToken(err) {
+		return false
+	}
+	if *failures++; *failures == 1 {
+		w.log.Warn(doing+" failed; the figure is kept for ten minutes, and all others are told",
+			"error", err, "cure", cure(err))
+	}
+	return true
 }
 
 // identify finds out which endpoints the server has, at start, after every failure and from time to time: an
@@ -166,7 +200,7 @@ func (w *watcher) forgetCounts() {
 			r.builds, r.counted = 0, false
 		}
 	}
-	w.enterprise, w.community = enterpriseState{}, communityState{}
+	w.enterprise, w.community = newEnterpriseState(), communityState{}
 }
 
 // missing tells whether err says that the server does not have an endpoint: it answers 501, or 404. A web page in
@@ -216,9 +250,24 @@ func (w *watcher) listRepositories(ctx context.Context) error {
 	return nil
 }
 
+// admit gives series of their own to repositories, once it is known how active they are.
+func (w *watcher) admit() {
+	if w.server.Edition == enterprise || w.restored || w.community.complete {
+		w.selection.admit(w.repos)
+	}
+}
+
+// newBuilds is up to how many builds a repository may have that is seen for the first time and is taken for new.
+// One with more has a past: an earlier list was cut short, which Drone does not say.
+const newBuilds = 25
+
 // newRepository is one that is seen for the first time. Of one that was there before the agent nothing of the
 // past is told, and its builds are in the exact total, or found by a census; of any other all is new.
 func (w *watcher) newRepository(repo droneapi.Repo, before bool) *repository {
+	if repo.Counter > newBuilds && !before {
+		before = true
+		w.enterprise.due = time.Time{}
+	}
 	out := &repository{Repo: repo, counted: !before}
 	if before && w.server.Edition == enterprise {
 		out.ledger.settled = repo.Counter
@@ -231,7 +280,7 @@ func (w *watcher) newRepository(repo droneapi.Repo, before bool) *repository {
 func (w *watcher) askAllOpen(ctx context.Context) error {
 	var open []*repository
 	for _, r := range w.repos {
-		if len(r.open) > 0 && r.refusals == 0 && !r.nested() {
+		if len(r.open) > 0 && r.readable(w.now()) {
 			open = append(open, r)
 		}
 	}
@@ -306,9 +355,6 @@ func (w *watcher) snapshot() instruments.Snapshot {
 	out := instruments.Snapshot{Server: w.server, UserCount: w.users}
 	if w.listed == nil {
 		return out
-	}
-	if w.server.Edition == enterprise || w.community.complete {
-		w.selection.admit(w.repos)
 	}
 	var states instruments.Repositories
 	for _, r := range w.repos {

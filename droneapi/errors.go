@@ -132,7 +132,8 @@ func retryable(status int, err error) bool {
 		token    *TokenError
 	)
 	switch {
-	case errors.As(err, &tooLarge), errors.As(err, &token), errors.Is(err, context.Canceled), untrusted(err):
+	case errors.As(err, &tooLarge), errors.As(err, &token), errors.Is(err, context.Canceled), untrusted(err),
+		errors.Is(err, context.DeadlineExceeded): // a server that hangs is not helped by more of it
 		return false
 	case err != nil:
 		return true
