@@ -70,15 +70,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		opts.Logger.Info("starting", "version", version.Info(), "build", version.BuildContext())
 		err = agent.Run(ctx, opts)
 	}
-	return exitCode(ctx, err, stderr)
+	if line.command == "run" && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitOK
+	}
+	return exitCode(err, stderr)
 }
 
-func exitCode(ctx context.Context, err error, stderr io.Writer) int {
+func exitCode(err error, stderr io.Writer) int {
 	var (
 		usage   *agent.UsageError
 		refused *agent.RefusedError
 	)
-	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if err == nil {
 		return exitOK
 	}
 	_, _ = fmt.Fprintf(stderr, "%s: %v\n", program, err)

@@ -165,26 +165,20 @@ func (s *script) search(dir string) error {
 
 func TestExitCode(t *testing.T) {
 	t.Parallel()
-	stopped, cancel := context.WithCancel(t.Context())
-	cancel()
 	reason := errors.New("the reason")
 	for _, tt := range []struct {
 		name string
-		ctx  context.Context
 		err  error
 		want int
 	}{
-		{"nothing happened", t.Context(), nil, exitOK},
-		{"stopped", stopped, nil, exitOK},
-		{"stopped in the middle of a request", stopped, fmt.Errorf("asking: %w", context.Canceled), exitOK},
-		{"canceled by something else", t.Context(), context.Canceled, exitFailed},
-		{"failed while running", t.Context(), reason, exitFailed},
-		{"failed while stopping", stopped, reason, exitFailed},
-		{"cannot be done as configured", t.Context(), fmt.Errorf("x: %w", &agent.UsageError{Err: reason}), exitUsage},
-		{"token refused", t.Context(), fmt.Errorf("x: %w", &agent.RefusedError{Err: reason}), exitRefused},
+		{"nothing happened", nil, exitOK},
+		{"stopped before it was done", context.Canceled, exitFailed},
+		{"failed while running", reason, exitFailed},
+		{"cannot be done as configured", fmt.Errorf("x: %w", &agent.UsageError{Err: reason}), exitUsage},
+		{"token refused", fmt.Errorf("x: %w", &agent.RefusedError{Err: reason}), exitRefused},
 	} {
 		var stderr strings.Builder
-		if got := exitCode(tt.ctx, tt.err, &stderr); got != tt.want {
+		if got := exitCode(tt.err, &stderr); got != tt.want {
 			t.Errorf("%s: exit code %d, want %d", tt.name, got, tt.want)
 		}
 		if silent := stderr.Len() == 0; silent != (tt.want == exitOK) {

@@ -90,7 +90,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer a.client.Close()
 	if err := a.server.Listen(); err != nil {
-		return &UsageError{errors.Join(err, a.provider.Shutdown(ctx))}
+		return &UsageError{err} // nothing ran yet, so there is nothing to push either
 	}
 	var addresses []string
 	for _, addr := range a.server.Addrs() {

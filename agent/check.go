@@ -117,7 +117,13 @@ func (c *checkup) rights(ctx context.Context, client *droneapi.Client) {
 		c.fail("rights", err, cure(err))
 		return
 	}
+	users, err := client.Users(ctx)
+	if err != nil {
+		c.fail("rights", err, cure(err))
+		return
+	}
 	c.ok("rights", "administrator")
+	c.ok("users", "%d", len(users))
 	active, nested := 0, 0
 	for _, repo := range repos {
 		if repo.Active {

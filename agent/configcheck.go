@@ -128,12 +128,12 @@ func (c checker) between(field string, d, least, most time.Duration) {
 func (c checker) stale(f pollFile) {
 	stale, interval := model.Duration(f.StaleAfter), model.Duration(f.Interval)
 	switch {
-	case f.StaleAfter >= f.Interval || f.StaleAfter < time.Second || f.Interval > time.Hour:
+	case f.StaleAfter >= 2*f.Interval || f.StaleAfter < time.Second || f.Interval > time.Hour:
 	case c.own("poll.stale_after"):
-		c.at("poll.stale_after", "%s is shorter than poll.interval, %s: every gauge would vanish between two polls",
+		c.at("poll.stale_after", "%s is shorter than twice poll.interval, %s: every gauge would vanish between two polls",
 			stale, interval)
 	default:
-		c.at("poll.interval", "%s is longer than poll.stale_after, %s: every gauge would vanish between two polls",
+		c.at("poll.interval", "%s is longer than half of poll.stale_after, %s: every gauge would vanish between two polls",
 			interval, stale)
 	}
 }

@@ -60,10 +60,10 @@ func (w *watcher) pollEnterprise(ctx context.Context, stages []droneapi.Stage) e
 	moved := !state.seen || !sameKeys(state.builds, builds)
 	state.polls++
 	if moved || state.polls >= listEvery || w.listed == nil {
+		state.polls = 0
 		if err := w.listRepositories(ctx); err != nil {
 			return err
 		}
-		state.polls = 0
 	}
 	// The queue is only taken for seen once the repositories have been listed for it: where that failed, the
 	// next poll shall see that it moved.

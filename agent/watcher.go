@@ -52,7 +52,9 @@ type watcher struct {
 
 	// listed is the last list of repositories, and repos what is known of each, by id.
 	listed []droneapi.Repo
-	repos  map[int64]*repository
+	// doubted tells that the last list was not taken over, as it was shorter than what is known.
+	doubted bool
+	repos   map[int64]*repository
 	// removed are the repositories that are no longer listed. Drone removes a repository's row and leaves its
 	// builds, so they still count; and a list that was cut short by a failure of Drone's database, which
 	// answers 200 all the same, is whole again the next time.
@@ -210,72 +212,6 @@ func missing(err error) bool {
 	return errors.As(err, &status) && status.Missing()
 }
 
-// listRepositories asks for all repositories and takes over what changed.
-func (w *watcher) listRepositories(ctx context.Context) error {
-	listed, err := w.api.Repos(ctx)
-	if err != nil {
-		return err
-	}
-	if len(listed) > 0 && len(w.listed) == len(listed) && &listed[0] == &w.listed[0] {
-		return nil // the client gave the same answer again
-	}
-	first := w.listed == nil && !w.restored
-	w.listed = listed
-	here := make(map[int64]bool, len(listed))
-	for _, repo := range listed {
-		here[repo.ID] = true
-		if back := w.removed[repo.ID]; back != nil {
-			w.repos[repo.ID] = back
-			delete(w.removed, repo.ID)
-		}
-		known := w.repos[repo.ID]
-		if known == nil {
-			w.repos[repo.ID] = w.newRepository(repo, first)
-			continue
-		}
-		if repo.Counter < known.Counter {
-			w.log.Warn("a repository's counter went back, as after a restore of drone's database; its builds are counted anew",
-				"repository", repo.Slug, "from", known.Counter, "to", repo.Counter)
-			*known = *w.newRepository(repo, true)
-			w.enterprise.due = time.Time{}
-		}
-		known.Repo = repo
-	}
-	for id, known := range w.repos {
-		if !here[id] {
-			w.removed[id] = known
-			delete(w.repos, id)
-		}
-	}
-	return nil
-}
-
-// admit gives series of their own to repositories, once it is known how active they are.
-func (w *watcher) admit() {
-	if w.server.Edition == enterprise || w.restored || w.community.complete {
-		w.selection.admit(w.repos)
-	}
-}
-
-// newBuilds is up to how many builds a repository may have that is seen for the first time and is taken for new.
-// One with more has a past: an earlier list was cut short, which Drone does not say.
-const newBuilds = 25
-
-// newRepository is one that is seen for the first time. Of one that was there before the agent nothing of the
-// past is told, and its builds are in the exact total, or found by a census; of any other all is new.
-func (w *watcher) newRepository(repo droneapi.Repo, before bool) *repository {
-	if repo.Counter > newBuilds && !before {
-		before = true
-		w.enterprise.due = time.Time{}
-	}
-	out := &repository{Repo: repo, counted: !before}
-	if before && w.server.Edition == enterprise {
-		out.ledger.settled = repo.Counter
-	}
-	w.touched[repo.ID] = out
-	return out
-}
-
 // askAllOpen asks about the open builds of every repository.
 func (w *watcher) askAllOpen(ctx context.Context) error {
 	var open []*repository
@@ -375,17 +311,6 @@ func (w *watcher) snapshot() instruments.Snapshot {
 		w.tellEnterprise(&out)
 	} else {
 		w.tellCommunity(&out)
-	}
-	return out
-}
-
-// sum is how many builds the repositories are known to have, those of removed ones included.
-func (w *watcher) sum() int64 {
-	out := int64(0)
-	for _, repos := range []map[int64]*repository{w.repos, w.removed} {
-		for _, r := range repos {
-			out += r.stored()
-		}
 	}
 	return out
 }

@@ -254,7 +254,7 @@ func TestBrokenConnections(t *testing.T) {
 	})
 }
 
-// TestSlow gives each attempt its time and no more.
+// TestSlow gives an attempt its time and no more, and makes no other: a server that hangs is not helped by more of it.
 func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, dronetest.Enterprise)
@@ -265,10 +265,10 @@ func TestSlow(t *testing.T) {
 		if !strings.Contains(got.Error(), "no whole answer within 30s") || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %q", got)
 		}
-		if took := time.Since(start); took < 90*time.Second || took > 92*time.Second {
-			t.Errorf("three attempts of 30s took %v", took)
+		if took := time.Since(start); took < 30*time.Second || took > 31*time.Second {
+			t.Errorf("an attempt of 30s took %v", took)
 		}
-		s.sent.wantRequests(t, 3)
+		s.sent.wantRequests(t, 1)
 		s.drone.Intercept(nil)
 		if version, err := s.Version(t.Context()); version != "2.25.0" {
 			t.Errorf("afterwards: %q, %v", version, err)

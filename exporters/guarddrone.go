@@ -241,7 +241,7 @@ func (g *droneGuard) undecidable(retry time.Duration) Answer {
 	return Answer{
 		Decision: Undecidable,
 		Message: "Drone does not answer, so the agent cannot ask it about this token; " +
-			"it was not known as good before.",
+			"it was not known as good before, or too long ago.",
 		RetryAfter: retry,
 	}
 }

@@ -197,7 +197,8 @@ func TestDroneGuardWhileDroneIsAway(t *testing.T) {
 		answer := decide(t, g, "new")
 		want := Answer{
 			Decision: Undecidable, RetryAfter: 10 * time.Second,
-			Message: "Drone does not answer, so the agent cannot ask it about this token; it was not known as good before.",
+			Message: "Drone does not answer, so the agent cannot ask it about this token; " +
+				"it was not known as good before, or too long ago.",
 		}
 		if diff := cmp.Diff(want, answer); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

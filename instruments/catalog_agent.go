@@ -22,11 +22,11 @@ func aboutAgent() []Instrument {
 		},
 		{
 			Name:        "drone.up",
-			Description: "1 where the last poll of Drone succeeded, else 0.",
+			Description: "1 where the last poll of Drone succeeded and what it learned is not too old, else 0.",
 			Absent:      absentPoll,
 			Example:     "min_over_time(drone_up[5m]) == 0",
 			lasting:     true,
-			observe:     func(v *view, put observer) { put(truth(v.Up)) },
+			observe:     func(v *view, put observer) { put(truth(v.Up && !v.stale)) },
 		},
 		{
 			Name: "drone.agent.poll.duration", Unit: "s", fractional: true,

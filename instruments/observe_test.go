@@ -106,7 +106,7 @@ func TestAbsent(t *testing.T) {
 		{"before the first poll", nil, start, nil},
 		{"nothing known", unknown, start, []string{duration, fresh, up}},
 		{"known to be empty", noRepos, start, []string{duration, fresh, up}},
-		{"stale", stale, after(61), []string{duration, fresh, up}},
+		{"stale", stale, after(61), []string{duration, fresh, "drone.up{} 0"}},
 		{"no poll succeeded", notYet, start, []string{duration, "drone.up{} 0"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

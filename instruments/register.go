@@ -111,7 +111,7 @@ func (i *Instruments) collect(o metric.Observer) {
 	stale := now.Sub(snapshot.Fresh) > i.opts.StaleAfter
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	v := &view{Snapshot: snapshot, now: now, labels: i.labels, series: i.repos.series(snapshot.Repos)}
+	v := &view{Snapshot: snapshot, now: now, stale: stale, labels: i.labels, series: i.repos.series(snapshot.Repos)}
 	for _, in := range i.observed {
 		if stale && !in.lasting {
 			continue

@@ -72,6 +72,12 @@ type Snapshot struct {
 	Oldest *Oldest
 }
 
+// Complete tells whether all of Drone's own seven figures are known.
+func (s *Snapshot) Complete() bool {
+	return s.BuildCount.known && s.UserCount.known && s.RepoCount.known && s.PendingBuilds.known &&
+		s.PendingJobs.known && s.RunningBuilds.known && s.RunningJobs.known
+}
+
 // Other is the name that the repositories go under that have no series of their own.
 const Other = "_other"
 

@@ -12,6 +12,7 @@ import (
 type view struct {
 	*Snapshot
 	now    time.Time
+	stale  bool            // what is known of Drone is too old to be shown
 	labels []attribute.Key // those of Platform.Labels
 	series []*repoSeries   // those of Snapshot.Repos
 }
