@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -31,6 +32,11 @@ const (
 )
 
 func main() {
+	// Between two polls there is little to do, and much to throw away after one: collecting garbage more often costs
+	// little processor time and saves a third of the memory. GOGC in the environment wins.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	// A first signal stops in order; a second one, no longer caught, stops at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

@@ -17,7 +17,7 @@ import (
 
 var (
 	daySeed  = flag.Uint64("day.seed", 1, "seed of the simulated day")
-	dayPolls = flag.Int("day.polls", 1500, "length of the simulated day; 5760 polls are 24 hours")
+	dayPolls = flag.Int("day.polls", 1000, "length of the simulated day; 5760 polls are 24 hours")
 )
 
 // day is a server's day and what should be told of it: a plain model, made of nothing but what the server says

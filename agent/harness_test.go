@@ -124,6 +124,7 @@ func inBothEditions(t *testing.T, test func(t *testing.T, edition dronetest.Edit
 	t.Helper()
 	for _, edition := range []dronetest.Edition{dronetest.Enterprise, dronetest.Community} {
 		t.Run(edition.String(), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { test(t, edition) })
 		})
 	}

@@ -148,3 +148,38 @@ func TestErrorType(t *testing.T) {
 		}
 	}
 }
+
+// TestSumsOverOther folds most of many repositories and sees that nothing is lost in the sums.
+func TestSumsOverOther(t *testing.T) {
+	inBothEditions(t, func(t *testing.T, edition dronetest.Edition) {
+		drone := dronetest.New(edition)
+		drone.Populate(dronetest.Population{Repos: 100, Inactive: 10, Builds: 500, OpenBuilds: 40, OpenStages: 50, Seed: 3})
+		r := newRig(t, drone, func(c *watchConfig) {
+			c.Selection = selectionConfig{Include: []string{"*"}, Limit: 7}
+		})
+		r.mustPoll(t)
+		ended := 0
+		for _, repo := range drone.Repos() {
+			if repo.Active {
+				drone.KillBuild(repo.Slug, drone.CreateBuild(repo.Slug, dronetest.BuildSpec{}).Number)
+				ended++
+			}
+		}
+		r.pass(t, 4)
+		var pending, running, finished int64
+		s := r.newest.Load()
+		for _, repo := range s.Repos {
+			p, _ := repo.Pending.Get()
+			n, _ := repo.Running.Get()
+			pending, running, finished = pending+p, running+n, finished+repo.Finished["killed"]
+		}
+		want := drone.Totals()
+		if int(pending) != want.PendingBuilds || int(running) != want.RunningBuilds || int(finished) != ended {
+			t.Errorf("the sums are %d pending, %d running, %d finished; want %d, %d, %d", pending, running, finished,
+				want.PendingBuilds, want.RunningBuilds, ended)
+		}
+		if len(s.Repos) != 8 || s.Repositories.Folded != 83 {
+			t.Errorf("%d repositories are told, %d folded", len(s.Repos), s.Repositories.Folded)
+		}
+	})
+}

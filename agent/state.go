@@ -116,7 +116,8 @@ func openState(folder, server string, log *slog.Logger) *state {
 
 // isShort tells whether the file ends too early for bbolt.
 func isShort(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "file size too small")
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		strings.Contains(err.Error(), "file size too small")
 }
 
 // errForeign says that a file is none of this agent's, errDamaged that it cannot be read.

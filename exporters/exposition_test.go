@@ -212,7 +212,7 @@ func TestExpositionIsTheOfficialOne(t *testing.T) {
 // TestExpositionLeavesOutWhatTheOfficialOneDoes has one mistake each, beside something that is right.
 func TestExpositionLeavesOutWhatTheOfficialOneDoes(t *testing.T) {
 	ctx := t.Context()
-	with := func(kvs ...attribute.KeyValue) metric.MeasurementOption { return metric.WithAttributes(kvs...) }
+	with := metric.WithAttributes
 	for name, mistake := range map[string]func(m, other metric.Meter){
 		"a name of underscores": func(m, _ metric.Meter) {
 			must(m.Int64Counter("bad")).Add(ctx, 1, with(attribute.String("...", "x")))
