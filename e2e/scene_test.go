@@ -39,6 +39,8 @@ type scene struct {
 	drone   *dronetest.Server
 	agent   *process.Agent
 	address string // of the Prometheus endpoint
+
+	env, args []string // of the agent's process
 }
 
 // play starts a Drone server with the recorded database, and the agent on it. The Collector may be nil;
@@ -48,17 +50,31 @@ func play(
 ) scene {
 	t.Helper()
 	drone, env := recordedDrone(t, edition)
+	return enact(t, drone, to, append(env, variables...), fmt.Sprintf(configuration, pushEvery))
+}
+
+// enact starts the agent on a Drone server with the text of a configuration file and an environment.
+func enact(
+	t *testing.T, drone *dronetest.Server, to *collector.Collector, env []string, configuration string,
+) scene {
+	t.Helper()
 	if to != nil {
 		env = append(env, "OTEL_EXPORTER_OTLP_ENDPOINT="+to.Endpoint())
 	}
 	file := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, pushEvery), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatalf("writing the agent's configuration: %v", err)
 	}
-	s := scene{drone: drone, address: port.Free(t)}
-	s.agent = process.Start(t, binary, append(env, variables...),
-		"--config.file="+file, "--web.listen-address="+s.address)
+	s := scene{drone: drone, address: port.Free(t), env: env}
+	s.args = []string{"--config.file=" + file, "--web.listen-address=" + s.address}
+	s.begin(t)
 	return s
+}
+
+// begin starts the agent's process, also once more after it has ended.
+func (s *scene) begin(t *testing.T) {
+	t.Helper()
+	s.agent = process.Start(t, binary, s.env, s.args...)
 }
 
 // recordedDrone is a Drone server with the recorded database, and the environment that leads the agent to it.
@@ -94,8 +110,8 @@ func today(drone http.Handler) http.Handler {
 }
 
 // scrape starts a Prometheus on the agent's endpoint. authorization is what people write in its
-// configuration to send a token.
-func (s scene) scrape(t *testing.T, authorization string) *prometheus.Server {
+// configuration to send a token; any other line of a scrape configuration may go with it.
+func (s *scene) scrape(t *testing.T, authorization string) *prometheus.Server {
 	t.Helper()
 	return prometheus.Start(t, fmt.Sprintf(`
 scrape_configs:
@@ -109,7 +125,7 @@ scrape_configs:
 }
 
 // stop ends the agent as systemd does and holds what must be true of every run.
-func (s scene) stop(t *testing.T) {
+func (s *scene) stop(t *testing.T) {
 	t.Helper()
 	if code := s.agent.Terminate(t); code != 0 {
 		t.Errorf("after SIGTERM the agent ended with exit code %d, want 0", code)
@@ -120,7 +136,7 @@ func (s scene) stop(t *testing.T) {
 }
 
 // pollsGoOn waits until the agent has polled Drone some more times: how tests let time pass.
-func (s scene) pollsGoOn(t *testing.T, polls int) {
+func (s *scene) pollsGoOn(t *testing.T, polls int) {
 	t.Helper()
 	enough := s.drone.RequestCount() + polls
 	s.agent.Await(t, fmt.Sprintf("%d more requests to Drone", polls), func() error {

@@ -126,6 +126,15 @@ func (a *Agent) AwaitLine(t testing.TB, text string) string {
 	return line
 }
 
+// Kill sends SIGKILL, as the kernel does when memory runs out, and returns once the process has ended.
+func (a *Agent) Kill(t testing.TB) {
+	t.Helper()
+	if err := a.command.Process.Kill(); err != nil {
+		t.Fatalf("sending SIGKILL: %v", err)
+	}
+	<-a.ended
+}
+
 // Terminate sends SIGTERM, as systemd does, and returns the exit code once the process has ended.
 func (a *Agent) Terminate(t testing.TB) int {
 	t.Helper()

@@ -118,18 +118,26 @@ func (s *Server) Value(ctx context.Context, query string) (float64, error) {
 
 // Query answers a query as of now.
 func (s *Server) Query(ctx context.Context, query string) (promql.Vector, error) {
+	series, _, err := s.Ask(ctx, query)
+	return series, err
+}
+
+// Ask is Query with what Prometheus remarks on the query beside the answer, as its own page shows it: that a
+// metric is no counter, that histograms of two kinds were mixed.
+func (s *Server) Ask(ctx context.Context, query string) (series promql.Vector, remarks []string, err error) {
 	question, err := s.engine.NewInstantQuery(ctx, s.db, nil, query, time.Now())
 	if err != nil {
-		return nil, fmt.Errorf("querying %s: %w", query, err)
+		return nil, nil, fmt.Errorf("querying %s: %w", query, err)
 	}
 	defer question.Close()
 	result := question.Exec(ctx)
-	series, err := result.Vector()
+	series, err = result.Vector()
 	if err != nil {
-		return nil, fmt.Errorf("querying %s: %w", query, err)
+		return nil, nil, fmt.Errorf("querying %s: %w", query, err)
 	}
+	warnings, infos := result.Warnings.AsStrings(query, 0, 0)
 	// The answer's memory goes back to a pool when the question is closed.
-	return append(promql.Vector(nil), series...), nil
+	return append(promql.Vector(nil), series...), append(warnings, infos...), nil
 }
 
 // ScrapeError is what Prometheus's targets page shows as the last scrape's error, nil where it went well.
