@@ -155,6 +155,7 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 	a.poller = newPoller(cfg, a.client, opts)
 	a.poller.state = openState(cfg.statePath, cfg.Server(), opts.Logger)
 	a.poller.state.load(a.poller.watcher)
+	a.poller.hold = a.poller.watcher.restored
 	if err := a.register(); err != nil { //nolint:contextcheck // what is recorded later has no context
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sort"
@@ -44,12 +45,25 @@ func (w *watcher) take(ctx context.Context, repo droneapi.Repo) (census, error) 
 	}
 	if len(listed) < censusPage {
 		out.builds = int64(len(listed))
+		if more, err := w.more(ctx, repo, out.builds); err != nil || more {
+			return census{}, cmp.Or(err, errNotNow)
+		}
 	} else if out.builds, err = w.stored(ctx, repo, int64(len(listed)), top, noGuess); err != nil {
 		return census{}, err
 	}
 	out.listed = listed
 	out.ledger = w.awaiting(listed, top)
 	return out, nil
+}
+
+// more tells whether there are more builds than a short list has: Drone cuts one short, with status 200, when its
+// database fails in the middle of it. Where the list has as many as were announced there is no need to ask.
+func (w *watcher) more(ctx context.Context, repo droneapi.Repo, listed int64) (bool, error) {
+	if listed >= repo.Counter {
+		return false, nil
+	}
+	builds, err := w.api.Builds(ctx, repo, int(listed)+1, 1)
+	return len(builds) > 0, err
 }
 
 // awaiting is the ledger of a repository whose builds were just counted: the numbers that are being stored
@@ -64,8 +78,8 @@ func (w *watcher) awaiting(listed []droneapi.Build, top int64) ledger {
 			return out
 		}
 	}
-	if len(listed) == 0 {
-		out.awaitAll(1, top)
+	if len(listed) == 0 && top > 0 {
+		out.await(top) // the only one that may be on its way, the others were removed or never came
 	}
 	return out
 }
@@ -200,8 +214,12 @@ func (w *watcher) count(ctx context.Context, r *repository) error {
 		}
 		for _, build := range found.listed {
 			r.newest = later(r.newest, unix(build.Created))
-			if r.open[build.Number] == nil && mayBeOpen(build) {
-				r.watch(build).before = true
+			switch {
+			case r.open[build.Number] != nil:
+			case !followed && build.Number > r.first: // it came after the agent
+				r.watch(build)
+			case mayBeOpen(build):
+				r.watch(build).before = build.Status.Final()
 			}
 		}
 		return nil
@@ -254,7 +272,7 @@ func (w *watcher) settle(ctx context.Context, r *repository) ([]droneapi.Build, 
 	if err != nil {
 		return nil, err
 	}
-	fresh := r.ledger.settle(listed, r.Counter, patience(w.cfg.Interval))
+	fresh := r.ledger.settle(listed, r.Counter, w.round, patience(w.cfg.Interval))
 	r.builds += int64(len(fresh))
 	for _, build := range fresh {
 		if !build.Status.Known() {

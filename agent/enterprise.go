@@ -205,7 +205,8 @@ func (w *watcher) findBuilds(ctx context.Context, r *repository, ids []int64) er
 	defer w.mu.Unlock()
 	for id := range missing {
 		// Drone lists builds in the order of their ids: what is not between those that it lists is not stored.
-		if id > oldest || !full {
+		// One list may have been cut short, so several must agree.
+		if (id > oldest || !full) && w.enterprise.strays[id] == strayTries {
 			w.enterprise.orphans[id] = true
 		}
 	}
@@ -224,7 +225,7 @@ func (w *watcher) total(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := w.listRepositories(ctx); err != nil {
+		if err := w.listRepositories(ctx); err != nil || w.doubted {
 			return err
 		}
 		if err := w.settleEnterprise(ctx); err != nil {

@@ -26,6 +26,9 @@ type ledger struct {
 	settled int64
 	// awaited are the numbers that were looked for and not found, with the polls they were missed in.
 	awaited map[int64]int
+	// round is the poll in which it was settled last: a number is missed once in a poll, however often it is
+	// looked for.
+	round int64
 }
 
 // lowest is the lowest number that is not decided on, given the repository's counter; open tells whether
@@ -42,7 +45,8 @@ func (l *ledger) lowest(counter int64) (number int64, open bool) {
 
 // settle takes the builds that the server lists, from the newest down to l.lowest(counter) at least, and
 // returns those that were not known before. A number that was looked for patience times is given up.
-func (l *ledger) settle(listed []droneapi.Build, counter int64, patience int) (fresh []droneapi.Build) {
+func (l *ledger) settle(listed []droneapi.Build, counter, round int64, patience int,
+) (fresh []droneapi.Build) {
 	stored := make(map[int64]bool, len(listed))
 	top := counter
 	for _, build := range listed {
@@ -55,8 +59,11 @@ func (l *ledger) settle(listed []droneapi.Build, counter int64, patience int) (f
 			fresh = append(fresh, build)
 		}
 	}
+	again := l.round == round
+	l.round = round
 	for n, missed := range l.awaited {
 		switch {
+		case !stored[n] && again:
 		case stored[n], missed+1 >= patience:
 			delete(l.awaited, n)
 		default:

@@ -22,6 +22,10 @@ type poller struct {
 	published func(*instruments.Snapshot)
 	// finished is called with every build that ended, once; nil is nobody.
 	finished func(instruments.FinishedBuild)
+	// hold keeps the builds of the first poll back until the second, and with them what is written to the state:
+	// after a restart Prometheus shall see the counters at zero before they have the builds of the meantime, or
+	// their increase would be lost.
+	hold bool
 	// state keeps what must survive a restart.
 	state *state
 
@@ -78,7 +82,9 @@ func (p *poller) pause(err error) time.Duration {
 func (p *poller) poll(ctx context.Context, budget time.Time) error {
 	started := p.now()
 	err := p.watcher.poll(ctx, budget)
-	p.tell()
+	if p.hold = p.hold && p.newest.Load() == nil; !p.hold {
+		p.tell()
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -86,7 +92,7 @@ func (p *poller) poll(ctx context.Context, budget time.Time) error {
 	var next instruments.Snapshot
 	if err == nil {
 		next = p.watcher.snapshot()
-		next.Up, next.Fresh = true, ended
+		next.Up, next.Fresh = true, started
 	} else if last := p.newest.Load(); last != nil {
 		next = *last
 		next.Up = false

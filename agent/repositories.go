@@ -75,11 +75,11 @@ const newBuilds = 25
 // newRepository is one that is seen for the first time. Of one that was there before the agent nothing of the
 // past is told, and its builds are in the exact total, or found by a census; of any other all is new.
 func (w *watcher) newRepository(repo droneapi.Repo, before bool) *repository {
-	if repo.Counter > newBuilds && !before {
+	if repo.Counter > newBuilds && !before && !w.restored {
 		before = true
 		w.enterprise.due = time.Time{}
 	}
-	out := &repository{Repo: repo, counted: !before}
+	out := &repository{Repo: repo, counted: !before, first: repo.Counter, newcomer: !before}
 	if before && w.server.Edition == enterprise {
 		out.ledger.settled = repo.Counter
 	}

@@ -18,6 +18,10 @@ type repository struct {
 	// builds is how many builds of it Drone stores: on the enterprise edition those that came after the
 	// last exact total, on the community edition all.
 	builds int64
+	// first is the counter with which the repository was first seen, and newcomer tells that it was seen for the
+	// first time by an agent that had seen all others before.
+	first    int64
+	newcomer bool
 	// open are the builds that have not ended or were not told yet, by number.
 	open map[int64]*openBuild
 	// newest is when the newest build that was seen was created.
@@ -40,6 +44,10 @@ type openBuild struct {
 	created    time.Time
 	// stages are those that wait for a runner or run.
 	stages []droneapi.Stage
+	// seen tells that stages is Drone's answer and not just empty; denied is how often in a row Drone denied the
+	// build and listed it.
+	seen   bool
+	denied int
 	// blocked tells that a stage of it waits for approval.
 	blocked bool
 	// before tells that it was there before the agent first saw its repository: if it turns out to have ended
@@ -110,11 +118,11 @@ func (r *repository) stored() int64 {
 
 // blind tells whether the repository has open builds whose state is not known.
 func (r *repository) blind() bool {
-	if r.refusals == 0 {
-		return false
+	if r.gone || r.nested() {
+		return false // they are not shown, see refused
 	}
 	for _, open := range r.open {
-		if len(open.stages) > 0 {
+		if !open.seen || open.denied > 0 || r.refusals > 0 && len(open.stages) > 0 {
 			return true
 		}
 	}
@@ -151,6 +159,7 @@ const (
 // the build first.
 func (r *repository) update(build droneapi.Build, now time.Time) (ended bool) {
 	seen := r.open[build.Number]
+	seen.seen, seen.denied = true, 0
 	seen.id, seen.stages, seen.blocked = build.ID, nil, build.Status == droneapi.StatusBlocked
 	for _, stage := range build.Stages {
 		seen.blocked = seen.blocked || stage.Status == droneapi.StatusBlocked

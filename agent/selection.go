@@ -30,9 +30,16 @@ func (s *selection) admit(repos map[int64]*repository) {
 	if len(s.names) >= s.cfg.Limit {
 		return
 	}
+	held := map[string]bool{}
+	for id, name := range s.names {
+		if _, here := repos[id]; here {
+			held[name] = true
+		}
+	}
 	var waiting []*repository
 	for id, r := range repos {
-		if _, has := s.names[id]; !has && r.Active && s.matches(r.Slug) {
+		// A name that another one was known by before it was renamed stays with that one.
+		if _, has := s.names[id]; !has && r.Active && !held[r.Slug] && s.matches(r.Slug) {
 			waiting = append(waiting, r)
 		}
 	}

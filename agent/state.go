@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -38,6 +40,8 @@ type stateMeta struct {
 	Server  string `json:"server"`
 	// Edition is the one by which the builds were counted.
 	Edition string `json:"edition"`
+	// Written is when, in Unix seconds.
+	Written int64 `json:"written"`
 }
 
 // stateRecord is what is kept of one repository.
@@ -126,14 +130,13 @@ var (
 	errDamaged = errors.New("damaged")
 )
 
-// openBolt opens a file. bbolt finds some damage by panicking.
+// openBolt opens a file.
 func openBolt(path string) (db *bbolt.DB, err error) {
-	defer func() {
-		if found := recover(); found != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, found)
-		}
-	}()
-	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: stateLockTimeout, FreelistType: bbolt.FreelistMapType})
+	err = guarded(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: stateLockTimeout, FreelistType: bbolt.FreelistMapType})
+		return err
+	})
+	return db, err
 }
 
 // foreign tells why a file is not to be used; empty where it is.
@@ -143,7 +146,10 @@ func (s *state) foreign(db *bbolt.DB) string {
 		return db.View(func(tx *bbolt.Tx) error {
 			bucket := tx.Bucket(bucketMeta())
 			if bucket == nil {
-				return nil // new
+				return tx.ForEach(func([]byte, *bbolt.Bucket) error {
+					why = "it is a database of something else"
+					return nil
+				}) // new where there is nothing in it
 			}
 			var meta stateMeta
 			switch err := json.Unmarshal(bucket.Get(keyMeta()), &meta); {
@@ -163,8 +169,10 @@ func (s *state) foreign(db *bbolt.DB) string {
 	return why
 }
 
-// guarded turns bbolt's panics over damaged pages into errors.
+// guarded turns what bbolt does over damaged pages into errors: it panics, and reads past the end of a file that was
+// cut short, where it is mapped into memory.
 func guarded(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if found := recover(); found != nil {
 			err = fmt.Errorf("%w: %v", errDamaged, found)
@@ -216,7 +224,7 @@ func (s *state) load(w *watcher) {
 		return
 	}
 	if len(repos) > 0 {
-		w.restore(meta.Edition, repos)
+		w.restore(meta, repos)
 		s.log.Info("knows the builds from before the restart", "repositories", len(repos))
 	}
 }
@@ -237,7 +245,10 @@ func readRecords(db *bbolt.DB) (meta stateMeta, repos map[int64]*repository, err
 					return fmt.Errorf("a key of %d bytes", len(key))
 				}
 				id := int64(binary.BigEndian.Uint64(key))
-				r, err := decodeRecord(id, value)
+				if len(value) < crc32.Size || crc32.ChecksumIEEE(value[crc32.Size:]) != binary.BigEndian.Uint32(value) {
+					return fmt.Errorf("%w: the checksum of repository %d does not fit", errDamaged, id)
+				}
+				r, err := decodeRecord(id, value[crc32.Size:])
 				repos[id] = r
 				return err
 			})
@@ -273,7 +284,7 @@ func peekState(folder, server string, w *watcher) (known bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the state %s: %w", path, err)
 	}
-	w.restore(meta.Edition, repos)
+	w.restore(meta, repos)
 	return len(repos) > 0, nil
 }
 
@@ -289,7 +300,9 @@ func (s *state) save(edition string, changed map[int64]*repository) (left map[in
 			if err != nil {
 				return err
 			}
-			raw, err := json.Marshal(stateMeta{Version: stateVersion, Server: s.server, Edition: edition})
+			raw, err := json.Marshal(stateMeta{
+				Version: stateVersion, Server: s.server, Edition: edition, Written: time.Now().Unix(),
+			})
 			if err != nil {
 				return err
 			}
@@ -348,7 +361,7 @@ func putRecord(bucket *bbolt.Bucket, id int64, r *repository) error {
 	}
 	key := make([]byte, 8)
 	binary.BigEndian.PutUint64(key, uint64(id))
-	return bucket.Put(key, raw)
+	return bucket.Put(key, append(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(raw)), raw...))
 }
 
 // decodeRecord reads what was written of a repository. What cannot be true is an error.

@@ -19,9 +19,24 @@ import (
 func (w *watcher) follow(ctx context.Context, r *repository) error {
 	fresh, err := w.settle(ctx, r)
 	for _, build := range fresh {
+		if r.newcomer && build.Created < w.began.Add(-justNow).Unix() && build.Status.Final() {
+			w.ofThePast()
+			continue
+		}
 		r.watch(build)
 	}
+	if err == nil {
+		r.newcomer = false
+	}
 	return err
+}
+
+// ofThePast notes that a repository that is seen for the first time has builds from before the agent: an earlier list
+// was cut short. They are not told; on the enterprise edition they are in the exact total already.
+func (w *watcher) ofThePast() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.enterprise.due = time.Time{}
 }
 
 // askOpen asks about each open build of a repository whose turn it is.
@@ -81,7 +96,8 @@ func (w *watcher) lost(ctx context.Context, r *repository, number int64) error {
 		return err
 	}
 	if found || !below && pages == lostPages {
-		open.askAgain = w.now().Add(lostWait)
+		open.askAgain = w.now().Add(min(idleMost, lostWait<<min(open.denied, 4)))
+		open.denied++
 		return nil
 	}
 	w.log.Info("an open build was deleted from drone's database", "repository", r.Slug, "build", number)
@@ -90,8 +106,8 @@ func (w *watcher) lost(ctx context.Context, r *repository, number int64) error {
 	return nil
 }
 
-// lostWait is when a build is asked about again that Drone denied and listed.
-const lostWait = 30 * time.Second
+// lostWait is when a build is asked about again that Drone denied and listed; it doubles.
+const lostWait = 5 * time.Second
 
 // tell notes a build that ended. It is handed on when the poll is over.
 func (w *watcher) tell(r *repository, build droneapi.Build) {
@@ -100,7 +116,6 @@ func (w *watcher) tell(r *repository, build droneapi.Build) {
 	name := w.selection.name(r)
 	told := finished(r, name, build)
 	w.told = append(w.told, told)
-	w.tally.add(name, told.Status)
 	if told.DefaultBranch && build.Number > r.lastNumber && build.Finished > 0 {
 		r.lastNumber = build.Number
 		r.last = &instruments.LastBuild{
@@ -115,6 +130,9 @@ func (w *watcher) tell(r *repository, build droneapi.Build) {
 func (w *watcher) takeTold() []instruments.FinishedBuild {
 	out := w.told
 	w.told = nil
+	for _, build := range out {
+		w.tally.add(build.Repository, build.Status)
+	}
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Finished.Before(out[j].Finished) })
 	return out
 }

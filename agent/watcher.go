@@ -52,6 +52,10 @@ type watcher struct {
 
 	// listed is the last list of repositories, and repos what is known of each, by id.
 	listed []droneapi.Repo
+	// round counts the polls.
+	round int64
+	// began is since when builds are new: the start, or where a state was restored the last time it was written.
+	began time.Time
 	// doubted tells that the last list was not taken over, as it was shorter than what is known.
 	doubted bool
 	repos   map[int64]*repository
@@ -79,7 +83,7 @@ type watcher struct {
 
 func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log *slog.Logger) *watcher {
 	return &watcher{
-		api: api, cfg: cfg, now: now, log: log, repos: map[int64]*repository{},
+		api: api, cfg: cfg, now: now, log: log, began: now(), repos: map[int64]*repository{},
 		removed: map[int64]*repository{}, selection: newSelection(cfg.Selection), tally: tally{},
 		touched: map[int64]*repository{}, enterprise: newEnterpriseState(), platforms: map[string]instruments.Platform{},
 	}
@@ -90,6 +94,7 @@ func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log
 //
 // A census of many repositories is spread over several polls: none takes much longer than until budget.
 func (w *watcher) poll(ctx context.Context, budget time.Time) error {
+	w.round++
 	err := w.pollOnce(ctx, budget)
 	if err != nil {
 		w.serverAsked = time.Time{} // it may be another server when it is back
@@ -198,18 +203,22 @@ func (w *watcher) identify(ctx context.Context) ([]droneapi.Stage, error) {
 // on either.
 func (w *watcher) forgetCounts() {
 	for _, repos := range []map[int64]*repository{w.repos, w.removed} {
-		for _, r := range repos {
+		for id, r := range repos {
+			if !r.counted && r.ledger.settled == 0 {
+				r.ledger.settled = r.Counter // nothing was told of it yet, and what is there is of the past
+			}
 			r.builds, r.counted = 0, false
+			w.touched[id] = r
 		}
 	}
 	w.enterprise, w.community = newEnterpriseState(), communityState{}
 }
 
-// missing tells whether err says that the server does not have an endpoint: it answers 501, or 404. A web page in
-// the place of the answer says nothing of the kind: some proxy put it there.
+// missing tells whether err says that the server has no queue: every community edition since 1.0 answers 501. A 404 or
+// a web page in the place of the answer says nothing of the kind: some proxy put it there.
 func missing(err error) bool {
 	var status *droneapi.HTTPError
-	return errors.As(err, &status) && status.Missing()
+	return errors.As(err, &status) && status.Status == http.StatusNotImplemented
 }
 
 // askAllOpen asks about the open builds of every repository.
@@ -236,8 +245,11 @@ func (w *watcher) each(ctx context.Context, repos []*repository, work func(conte
 			break
 		}
 		group.Go(func() error {
-			w.touch(r)
-			return w.outcome(r, work(ctx, r))
+			err := work(ctx, r)
+			if !errors.Is(err, errNotNow) {
+				w.touch(r)
+			}
+			return w.outcome(r, err)
 		})
 	}
 	return group.Wait()
@@ -274,7 +286,15 @@ func (w *watcher) outcome(r *repository, err error) error {
 // repository (or none for this user), rather than that the server failed at it. What concerns the server or
 // the token as a whole is none.
 func refusal(err error) (gone, refused bool) {
-	var status *droneapi.HTTPError
+	var (
+		status  *droneapi.HTTPError
+		data    *droneapi.DataError
+		large   *droneapi.TooLargeError
+		content *droneapi.ContentError
+	)
+	if errors.As(err, &data) || errors.As(err, &large) || errors.As(err, &content) && !content.HTML {
+		return false, true
+	}
 	if !errors.As(err, &status) {
 		return false, false
 	}
@@ -326,7 +346,7 @@ func tooOld(version string) bool {
 
 // restore takes over what was known before a restart. The builds are counted anew where they were counted in the
 // way of the other edition.
-func (w *watcher) restore(edition string, repos map[int64]*repository) {
-	w.repos, w.restored = repos, true
-	w.server = &instruments.Server{Edition: edition}
+func (w *watcher) restore(meta stateMeta, repos map[int64]*repository) {
+	w.repos, w.restored, w.began = repos, true, unix(meta.Written)
+	w.server = &instruments.Server{Edition: meta.Edition}
 }
