@@ -16,9 +16,6 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
-
-	"drone-otel-agent/droneapi"
-	"drone-otel-agent/instruments"
 )
 
 // What survives a restart is, for each repository, which build numbers are decided on and which builds are
@@ -42,33 +39,6 @@ type stateMeta struct {
 	Edition string `json:"edition"`
 	// Written is when, in Unix seconds.
 	Written int64 `json:"written"`
-}
-
-// stateRecord is what is kept of one repository.
-type stateRecord struct {
-	Slug    string        `json:"slug"`
-	Counter int64         `json:"counter"`
-	Settled int64         `json:"settled"`
-	Awaited map[int64]int `json:"awaited,omitempty"`
-	Open    []stateBuild  `json:"open,omitempty"`
-	Builds  int64         `json:"builds"`
-	Counted bool          `json:"counted,omitempty"`
-	Newest  int64         `json:"newest,omitempty"`
-	Last    *stateLast    `json:"last,omitempty"`
-}
-
-type stateBuild struct {
-	ID      int64 `json:"id"`
-	Number  int64 `json:"number"`
-	Created int64 `json:"created"`
-	Before  bool  `json:"before,omitempty"`
-}
-
-type stateLast struct {
-	Number   int64   `json:"number"`
-	Success  bool    `json:"success"`
-	Seconds  float64 `json:"seconds"`
-	Finished int64   `json:"finished"`
 }
 
 // names of the buckets and of the one key in the first.
@@ -332,71 +302,4 @@ func (s *state) save(edition string, changed map[int64]*repository) (left map[in
 		return changed
 	}
 	return nil
-}
-
-func putRecord(bucket *bbolt.Bucket, id int64, r *repository) error {
-	record := stateRecord{
-		Slug: r.Slug, Counter: r.Counter, Settled: r.ledger.settled, Awaited: r.ledger.awaited,
-		Builds: r.builds, Counted: r.counted,
-	}
-	if !r.newest.IsZero() {
-		record.Newest = r.newest.Unix()
-	}
-	for _, open := range r.open {
-		b := stateBuild{ID: open.id, Number: open.number, Before: open.before}
-		if !open.created.IsZero() {
-			b.Created = open.created.Unix()
-		}
-		record.Open = append(record.Open, b)
-	}
-	if r.last != nil {
-		record.Last = &stateLast{
-			Number: r.lastNumber, Success: r.last.Success, Seconds: r.last.Duration.Seconds(),
-			Finished: r.last.Finished.Unix(),
-		}
-	}
-	raw, err := json.Marshal(record)
-	if err != nil {
-		return err
-	}
-	key := make([]byte, 8)
-	binary.BigEndian.PutUint64(key, uint64(id))
-	return bucket.Put(key, append(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(raw)), raw...))
-}
-
-// decodeRecord reads what was written of a repository. What cannot be true is an error.
-func decodeRecord(id int64, raw []byte) (*repository, error) {
-	var record stateRecord
-	if err := json.Unmarshal(raw, &record); err != nil {
-		return nil, fmt.Errorf("repository %d: %w", id, err)
-	}
-	if id <= 0 || record.Settled < 0 || record.Counter < 0 || record.Builds < 0 {
-		return nil, fmt.Errorf("repository %d: numbers below zero", id)
-	}
-	r := &repository{
-		Repo:   droneapi.Repo{ID: id, Slug: record.Slug, Counter: record.Counter},
-		ledger: ledger{settled: record.Settled}, builds: record.Builds, counted: record.Counted,
-		newest: unix(record.Newest),
-	}
-	for number, missed := range record.Awaited {
-		if number <= 0 || number > record.Settled {
-			return nil, fmt.Errorf("repository %d: awaits build %d of %d", id, number, record.Settled)
-		}
-		r.ledger.await(number)
-		r.ledger.awaited[number] = max(1, missed)
-	}
-	for _, b := range record.Open {
-		if b.Number <= 0 {
-			return nil, fmt.Errorf("repository %d: an open build %d", id, b.Number)
-		}
-		r.watch(droneapi.Build{ID: b.ID, Number: b.Number, Created: b.Created}).before = b.Before
-	}
-	if record.Last != nil {
-		r.lastNumber = record.Last.Number
-		r.last = &instruments.LastBuild{
-			Success: record.Last.Success, Finished: unix(record.Last.Finished),
-			Duration: time.Duration(record.Last.Seconds * float64(time.Second)),
-		}
-	}
-	return r, nil
 }
