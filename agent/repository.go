@@ -81,12 +81,12 @@ const refusalsBelieved = 3
 // refused notes that Drone does not serve the repository's builds. What was open is kept: when the repository
 // comes back it is asked about, and told if it ended.
 //
-// Drone answers 404 and 500 also where its database failed for a moment, so a repository that was served before is
-// asked again at once; only when the refusals last are its open builds no longer shown.
+// Drone answers 404 and 500 also where its database failed for a moment, so the repository is asked again at once, and
+// only when the refusals last are its open builds no longer shown.
 func (r *repository) refused(now time.Time, gone bool) {
 	r.refusals++
 	r.askAgain = now
-	if r.counted && r.refusals < refusalsBelieved {
+	if r.refusals < refusalsBelieved {
 		return
 	}
 	r.askAgain = now.Add(min(refusedMost, refusedFirst<<min(r.refusals-1, 10)))
