@@ -68,7 +68,7 @@ func (w *watcher) doubtful(here map[int64]bool) bool {
 	return w.doubted
 }
 
-// newBuilds is up to how many builds a repository may have that is seen for the first time and is taken for new.
+// newBuilds is, at an agent's first start, up to how many builds a repository may have that is seen for the first time and is taken for new.
 // One with more has a past: an earlier list was cut short, which Drone does not say.
 const newBuilds = 25
 
@@ -79,7 +79,7 @@ func (w *watcher) newRepository(repo droneapi.Repo, before bool) *repository {
 		before = true
 		w.enterprise.due = time.Time{}
 	}
-	out := &repository{Repo: repo, counted: !before, first: repo.Counter, newcomer: !before}
+	out := &repository{Repo: repo, counted: !before, first: repo.Counter}
 	if before && w.server.Edition == enterprise {
 		out.ledger.settled = repo.Counter
 	}

@@ -18,10 +18,8 @@ type repository struct {
 	// builds is how many builds of it Drone stores: on the enterprise edition those that came after the
 	// last exact total, on the community edition all.
 	builds int64
-	// first is the counter with which the repository was first seen, and newcomer tells that it was seen for the
-	// first time by an agent that had seen all others before.
-	first    int64
-	newcomer bool
+	// first is the counter with which the repository was first seen.
+	first int64
 	// open are the builds that have not ended or were not told yet, by number.
 	open map[int64]*openBuild
 	// newest is when the newest build that was seen was created.

@@ -37,8 +37,6 @@ type stateMeta struct {
 	Server  string `json:"server"`
 	// Edition is the one by which the builds were counted.
 	Edition string `json:"edition"`
-	// Written is when, in Unix seconds.
-	Written int64 `json:"written"`
 }
 
 // names of the buckets and of the one key in the first.
@@ -194,7 +192,7 @@ func (s *state) load(w *watcher) {
 		return
 	}
 	if len(repos) > 0 {
-		w.restore(meta, repos)
+		w.restore(meta.Edition, repos)
 		s.log.Info("knows the builds from before the restart", "repositories", len(repos))
 	}
 }
@@ -254,7 +252,7 @@ func peekState(folder, server string, w *watcher) (known bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the state %s: %w", path, err)
 	}
-	w.restore(meta, repos)
+	w.restore(meta.Edition, repos)
 	return len(repos) > 0, nil
 }
 
@@ -270,9 +268,7 @@ func (s *state) save(edition string, changed map[int64]*repository) (left map[in
 			if err != nil {
 				return err
 			}
-			raw, err := json.Marshal(stateMeta{
-				Version: stateVersion, Server: s.server, Edition: edition, Written: time.Now().Unix(),
-			})
+			raw, err := json.Marshal(stateMeta{Version: stateVersion, Server: s.server, Edition: edition})
 			if err != nil {
 				return err
 			}

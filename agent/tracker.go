@@ -19,24 +19,9 @@ import (
 func (w *watcher) follow(ctx context.Context, r *repository) error {
 	fresh, err := w.settle(ctx, r)
 	for _, build := range fresh {
-		if r.newcomer && build.Created < w.began.Add(-justNow).Unix() && build.Status.Final() {
-			w.ofThePast()
-			continue
-		}
 		r.watch(build)
 	}
-	if err == nil {
-		r.newcomer = false
-	}
 	return err
-}
-
-// ofThePast notes that a repository that is seen for the first time has builds from before the agent: an earlier list
-// was cut short. They are not told; on the enterprise edition they are in the exact total already.
-func (w *watcher) ofThePast() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.enterprise.due = time.Time{}
 }
 
 // askOpen asks about each open build of a repository whose turn it is.

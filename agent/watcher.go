@@ -54,8 +54,6 @@ type watcher struct {
 	listed []droneapi.Repo
 	// round counts the polls.
 	round int64
-	// began is since when builds are new: the start, or where a state was restored the last time it was written.
-	began time.Time
 	// doubted tells that the last list was not taken over, as it was shorter than what is known.
 	doubted bool
 	repos   map[int64]*repository
@@ -83,7 +81,7 @@ type watcher struct {
 
 func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log *slog.Logger) *watcher {
 	return &watcher{
-		api: api, cfg: cfg, now: now, log: log, began: now(), repos: map[int64]*repository{},
+		api: api, cfg: cfg, now: now, log: log, repos: map[int64]*repository{},
 		removed: map[int64]*repository{}, selection: newSelection(cfg.Selection), tally: tally{},
 		touched: map[int64]*repository{}, enterprise: newEnterpriseState(), platforms: map[string]instruments.Platform{},
 	}
@@ -346,7 +344,7 @@ func tooOld(version string) bool {
 
 // restore takes over what was known before a restart. The builds are counted anew where they were counted in the
 // way of the other edition.
-func (w *watcher) restore(meta stateMeta, repos map[int64]*repository) {
-	w.repos, w.restored, w.began = repos, true, unix(meta.Written)
-	w.server = &instruments.Server{Edition: meta.Edition}
+func (w *watcher) restore(edition string, repos map[int64]*repository) {
+	w.repos, w.restored = repos, true
+	w.server = &instruments.Server{Edition: edition}
 }
