@@ -68,12 +68,12 @@ editions.
 - Drone does not tell when an approval was given or when a dependency ended, so these waits are part of the pending
   times.
 - When a repository is removed, Drone keeps its builds and goes on counting them. On the community edition the agent
-  does so too as long as it knows them (`+"`state.path`"+`). The series of the repository end.
+  does so too as long as it knows them (` + "`state.path`" + `). The series of the repository end.
 - On the community edition a stage that Drone left running or pending in a build that had ended when the agent first
   saw it is not seen. On the enterprise edition the end of a build is not told that was open at the agent's very first
   start and lies more than 75 builds back in its repository.
-- After a restart `+"`drone_build_finished_total`"+` shows zeros at first, and the builds that ended meanwhile with the second
-  poll, so that `+"`increase()`"+` sees them; histograms, whose series only begin then, cannot do that.
+- After a restart ` + "`drone_build_finished_total`" + ` shows zeros at first, and the builds that ended meanwhile with the second
+  poll, so that ` + "`increase()`" + ` sees them; histograms, whose series only begin then, cannot do that.
 - On the community edition a build that waited for approval is asked about ever less often, after a sixtieth of the
   time it has waited and at most every two minutes; its approval is seen that much later.
 `
