@@ -68,8 +68,9 @@ func (w *watcher) doubtful(here map[int64]bool) bool {
 	return w.doubted
 }
 
-// newBuilds is, at an agent's first start, up to how many builds a repository may have that is seen for the first time and is taken for new.
-// One with more has a past: an earlier list was cut short, which Drone does not say.
+// newBuilds is, at an agent's first start, up to how many builds a repository may have that is seen for the first
+// time after the first list, and is taken for new. One with more has a past: the first list was cut short, which Drone
+// does not say.
 const newBuilds = 25
 
 // newRepository is one that is seen for the first time. Of one that was there before the agent nothing of the

@@ -72,8 +72,9 @@ editions.
 - On the community edition a stage that Drone left running or pending in a build that had ended when the agent first
   saw it is not seen. On the enterprise edition the end of a build is not told that was open at the agent's very first
   start and lies more than 75 builds back in its repository.
-- After a restart ` + "`drone_build_finished_total`" + ` shows zeros at first, and the builds that ended meanwhile with the second
-  poll, so that ` + "`increase()`" + ` sees them; histograms, whose series only begin then, cannot do that.
+- After a restart ` + "`drone_build_finished_total`" + ` shows zeros at first, and the builds that ended meanwhile
+  with the second poll, so that ` + "`increase()`" + ` sees them; histograms, whose series only begin then, cannot do
+  that.
 - On the community edition a build that waited for approval is asked about ever less often, after a sixtieth of the
   time it has waited and at most every two minutes; its approval is seen that much later.
 `
