@@ -41,6 +41,8 @@ const tail = `## About the process
 Beside these there are, on both ways out and under the names that Drone's own endpoint gives them:
 
 - ` + "`go_*`, `process_*`" + `: the agent's Go runtime and process, from Prometheus's client library.
+- ` + "`http_client_request_duration_seconds`, `http_client_request_body_size_bytes`" + `: the agent's requests,
+  by ` + "`url_template`" + ` and status.
 - ` + "`promhttp_metric_handler_*`" + `: the scrapes.
 - ` + "`drone_otel_agent_build_info`" + `: always 1; the labels tell the agent's version.
 - ` + "`target_info`" + `, in a scrape only: always 1; the labels are OpenTelemetry's resource attributes.
