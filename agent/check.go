@@ -37,9 +37,9 @@ func (c *checkup) fail(what string, err error, cure string) {
 	}
 }
 
-// Check asks Drone who the token is, tries everything the agent will need, and prints a line for each
-// finding, with what to do where something is wrong. It returns nil, [ErrCheck], or a [*RefusedError] where
-// Drone refused the token.
+// Check asks Drone who the token is, tries what the agent asks for all the time and the Collector, and prints a
+// line for each finding, with what to do where something is wrong. It returns nil, [ErrCheck], or a
+// [*RefusedError] where Drone refused the token.
 func Check(ctx context.Context, opts Options, out io.Writer) error {
 	c := &checkup{out: out}
 	cfg := opts.Config

@@ -67,13 +67,14 @@ func (r *repository) readable(now time.Time) bool {
 // unreachable tells whether Drone does not serve the repository's builds.
 func (r *repository) unreachable() bool { return r.nested() || r.refusals > 0 }
 
-// How long a repository that Drone refused is left alone: the time doubles with every refusal.
+// How long a repository is left alone whose refusals are believed: the time doubles with every further one.
 const (
 	refusedFirst = time.Minute
 	refusedMost  = time.Hour
 )
 
-// refusalsBelieved is after how many errors of the server's own a repository is counted by its counter.
+// refusalsBelieved is how many refusals in a row make a repository one that Drone does not serve: it is counted by its
+// counter, and its open builds are no longer shown.
 const refusalsBelieved = 3
 
 // refused notes that Drone does not serve the repository's builds. What was open is kept: when the repository
@@ -87,7 +88,7 @@ func (r *repository) refused(now time.Time, gone bool) {
 	if r.refusals < refusalsBelieved {
 		return
 	}
-	r.askAgain = now.Add(min(refusedMost, refusedFirst<<min(r.refusals-1, 10)))
+	r.askAgain = now.Add(min(refusedMost, refusedFirst<<min(r.refusals-refusalsBelieved, 10)))
 	if r.gone = gone; gone {
 		for _, open := range r.open {
 			open.stages = nil

@@ -68,11 +68,13 @@ type watcher struct {
 	// restored tells that what was known before a restart is known again.
 	restored bool
 
-	// mu guards what several repositories add to at once: the builds to be told, their counts, and the
-	// repositories that changed.
+	// tally counts the builds that were told.
+	tally tally
+
+	// mu guards what several repositories add to at once: the builds to be told, and the repositories that changed;
+	// and in enterprise what is found out about single builds.
 	mu      sync.Mutex
 	told    []instruments.FinishedBuild
-	tally   tally
 	touched map[int64]*repository
 
 	enterprise enterpriseState
