@@ -10,12 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"syscall"
 
-	"github.com/alecthomas/kingpin/v2"
-	"github.com/prometheus/common/promslog"
-	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
 
 	"drone-otel-agent/agent"
@@ -53,33 +49,44 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if line.answered {
 		return exitOK
 	}
-	line.log.Writer = stderr
-	config, err := agent.LoadConfig(line.configFile, os.LookupEnv)
+	log, stderr := newLogger(line, stderr)
+	load := func() (*agent.Config, error) { return agent.LoadConfig(line.configFile, os.LookupEnv) }
+	config, err := load()
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
 	opts := agent.Options{
-		Config: config, ListenAddresses: line.listen, WebConfigFile: line.webConfig,
-		SystemdSocket: line.systemdSocket, Version: version.Version, Logger: promslog.New(&line.log),
+		Config: config, Reload: load, ListenAddresses: line.listen, WebConfigFile: line.webConfig,
+		SystemdSocket: line.systemdSocket, Version: version.Version, Logger: log,
 	}
-	switch line.command {
-	case "check":
+	switch {
+	case line.offline:
+		agent.CheckOffline(opts, stdout)
+	case line.command == "check":
 		err = agent.Check(ctx, opts, stdout)
-	case "once":
-		once := agent.Once
-		if line.builds {
-			once = agent.Builds
-		}
-		err = once(ctx, opts, stdout)
+	case line.builds:
+		err = agent.Builds(ctx, opts, stdout)
+	case line.command == "once":
+		err = agent.Once(ctx, opts, stdout)
 	default:
-		opts.Logger.Info("starting", "version", version.Info(), "build", version.BuildContext())
-		err = agent.Run(ctx, opts)
-	}
-	if line.command == "run" && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return exitOK
+		err = serve(ctx, opts)
 	}
 	return exitCode(err, stderr)
+}
+
+// serve runs the agent as a service until the context ends.
+func serve(ctx context.Context, opts agent.Options) error {
+	opts.Logger.Info("starting", "version", version.Info(), "build", version.BuildContext())
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	opts.Reloads, opts.Service = hangups, serviceManager(opts.Logger)
+	err := agent.Run(ctx, opts)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 func exitCode(err error, stderr io.Writer) int {
@@ -98,53 +105,4 @@ func exitCode(err error, stderr io.Writer) int {
 		return exitRefused
 	}
 	return exitFailed
-}
-
-// commandLine is what the arguments say.
-type commandLine struct {
-	command       string
-	configFile    string
-	listen        []string
-	webConfig     string
-	systemdSocket bool
-	builds        bool
-	log           promslog.Config
-	// answered tells that the arguments asked for help or the version, and have got it.
-	answered bool
-}
-
-func parse(args []string, stdout io.Writer) (*commandLine, error) {
-	line := &commandLine{}
-	var named, web bool
-	app := kingpin.New(program, "Makes Drone CI visible: polls a Drone server's API with a machine user's token, "+
-		"serves what it sees to Prometheus and pushes it to an OpenTelemetry Collector.")
-	app.UsageTemplate(kingpin.LongHelpTemplate)
-	app.UsageWriter(stdout).ErrorWriter(stdout).Terminate(func(int) { line.answered = true })
-	app.Version(version.Print(program))
-	app.HelpFlag.Short('h')
-	app.Flag("config.file", "Configuration file; without one the built-in defaults and the environment hold: "+
-		"DRONE_SERVER and DRONE_TOKEN are enough.").IsSetByUser(&named).StringVar(&line.configFile)
-	promslogflag.AddFlags(app, &line.log)
-	run := app.Command("run", "Poll, serve and push until stopped.").Default()
-	run.Flag("web.listen-address", "Address to listen on, host:port; may be given more than once. It wins over "+
-		"prometheus.listen_address.").StringsVar(&line.listen)
-	run.Flag("web.config.file", "File that turns on TLS and more, see exporter-toolkit's web-configuration.").
-		IsSetByUser(&web).StringVar(&line.webConfig)
-	run.Flag("web.systemd-socket", "Take the sockets of systemd's socket activation instead of listening.").
-		BoolVar(&line.systemdSocket)
-	app.Command("check", "Check the configuration, the token, its rights and the Collector, and say what to mend.")
-	once := app.Command("once", "Print one full census in the Prometheus text format.")
-	once.Flag("builds", "Print instead the builds that would be told if the agent were started now: those that ended "+
-		"since its state was written. Nothing is changed.").BoolVar(&line.builds)
-	command, err := app.Parse(args)
-	if line.answered {
-		return line, nil
-	}
-	line.command = command
-	// An empty value, as of a variable that is not set, would pass for a flag that is not given; kingpin lets it
-	// through, and a last flag without its value too.
-	if err == nil && (named && line.configFile == "" || web && line.webConfig == "" || slices.Contains(line.listen, "")) {
-		err = errors.New("--config.file, --web.config.file and --web.listen-address need a value")
-	}
-	return line, err
 }

@@ -30,9 +30,10 @@ const patience = 30 * time.Second
 //	drone …                              a Drone server, see fakeDrone
 //	collector …                          an OpenTelemetry Collector, see fakeCollector
 //	get [-token T] URL                   prints the answer's status line, some headers and the body
+//	post [-token T] URL                  the same with POST
 //	[!] await [-token T] URL REGEXP      gets until that matches (does not match any more)
 //	awaitlog FILE REGEXP [NAME…]         waits until the file matches, and sets variables to the groups
-//	signal TERM|INT                      to every command in the background
+//	signal TERM|INT|HUP                      to every command in the background
 //	put FILE TEXT                        replaces a file with a text that is secret
 //	occupy                               listens at $OCCUPIED
 //	nobody                               sets $NOBODY to an address where nobody listens
@@ -50,7 +51,8 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"tokens":    plain(cmdTokens),
 		"drone":     plain(cmdDrone),
 		"collector": plain(cmdCollector),
-		"get":       plain(cmdGet),
+		"get":       plain(func(ts *testscript.TestScript, args []string) error { return cmdGet(ts, http.MethodGet, args) }),
+		"post":      plain(func(ts *testscript.TestScript, args []string) error { return cmdGet(ts, http.MethodPost, args) }),
 		"await":     func(ts *testscript.TestScript, neg bool, args []string) { ts.Check(cmdAwait(ts, neg, args)) },
 		"awaitlog":  plain(cmdAwaitLog),
 		"signal":    plain(cmdSignal),
@@ -96,11 +98,11 @@ func token(args []string) (string, []string) {
 	return "", args
 }
 
-// fetch gets a URL and shows the answer as text.
-func fetch(url, token string) string {
+// fetch asks for a URL and shows the answer as text.
+func fetch(method, url, token string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return err.Error()
 	}
@@ -126,12 +128,12 @@ func fetch(url, token string) string {
 	return out + "\n" + string(body)
 }
 
-func cmdGet(ts *testscript.TestScript, args []string) error {
+func cmdGet(ts *testscript.TestScript, method string, args []string) error {
 	bearer, args := token(args)
 	if len(args) != 1 {
-		return errors.New("usage: get [-token T] URL")
+		return errors.New("usage: get|post [-token T] URL")
 	}
-	_, err := io.WriteString(ts.Stdout(), fetch(args[0], bearer))
+	_, err := io.WriteString(ts.Stdout(), fetch(method, args[0], bearer))
 	return err
 }
 
@@ -146,7 +148,7 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) error {
 	}
 	var last string
 	met := until(func() bool {
-		last = fetch(args[0], bearer)
+		last = fetch(http.MethodGet, args[0], bearer)
 		return want.MatchString(last) != neg
 	})
 	_, _ = io.WriteString(ts.Stdout(), last)
@@ -181,10 +183,10 @@ func cmdAwaitLog(ts *testscript.TestScript, args []string) error {
 }
 
 func cmdSignal(ts *testscript.TestScript, args []string) error {
-	known := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	known := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}
 	sig, ok := known[strings.Join(args, " ")]
 	if !ok {
-		return errors.New("usage: signal TERM|INT")
+		return errors.New("usage: signal TERM|INT|HUP")
 	}
 	for _, cmd := range ts.BackgroundCmds() {
 		if err := cmd.Process.Signal(sig); err != nil {

@@ -3,27 +3,26 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
-	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/propagation"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"drone-otel-agent/droneapi"
 	"drone-otel-agent/exporters"
 	"drone-otel-agent/instruments"
-	"drone-otel-agent/internal/secret"
 )
 
 // Options are what the command line says, beside the configuration.
 type Options struct {
 	Config *Config
+	// Reload reads the configuration anew; nil is that it cannot change.
+	Reload func() (*Config, error)
+	// Reloads asks for a reload with each value; nil is nobody.
+	Reloads <-chan os.Signal
+	// Service is the service manager.
+	Service Service
 	// ListenAddresses replace prometheus.listen_address where there are any.
 	ListenAddresses []string
 	// WebConfigFile is exporter-toolkit's web configuration, for TLS.
@@ -58,11 +57,18 @@ func (e *UsageError) Unwrap() error { return e.Err }
 
 // agent is everything that runs.
 type agent struct {
-	opts     Options
-	client   *droneapi.Client
+	opts Options
+	// config is the one in force. reloading is held to change it, and client and settings with it.
+	config    *Config
+	reloading sync.Mutex
+	client    atomic.Pointer[droneapi.Client]
+	settings  atomic.Pointer[instruments.Settings]
+
 	poller   *poller
 	provider *exporters.Provider
+	guard    *exporters.SwitchGuard
 	server   *exporters.Server
+	service  *service
 	// told are the instruments that want to be told; nil before register.
 	told *instruments.Instruments
 }
@@ -88,7 +94,7 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	defer a.client.Close()
+	defer func() { a.client.Load().Close() }()
 	if err := a.server.Listen(); err != nil {
 		return &UsageError{err} // nothing ran yet, so there is nothing to push either
 	}
@@ -117,12 +123,8 @@ func (a *agent) run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(context.WithoutCancel(ctx)) }()
 
-	var failure error
-	select {
-	case <-ctx.Done():
-		a.opts.Logger.Info("stopping")
-	case failure = <-served:
-	}
+	failure := a.attend(ctx, served)
+	a.service.stopping()
 	stopPolling()
 	<-polled
 	a.poller.state.close()
@@ -141,35 +143,68 @@ func (a *agent) run(ctx context.Context) error {
 	return failure
 }
 
+// attend does what comes up while the agent runs, until the context ends or the server does, and returns why it did.
+func (a *agent) attend(ctx context.Context, served <-chan error) error {
+	patience := time.NewTimer(readyPatience)
+	defer patience.Stop()
+	status := time.NewTicker(statusInterval)
+	defer status.Stop()
+	polled := a.poller.polled
+	for {
+		select {
+		case <-ctx.Done():
+			a.opts.Logger.Info("stopping")
+			return nil
+		case err := <-served:
+			return err
+		case <-polled:
+			polled = nil
+			a.service.nowReady()
+		case <-patience.C:
+			a.service.nowReady()
+		case <-status.C:
+			a.service.tellStatus()
+		case <-a.opts.Reloads:
+			_, _ = a.reload(ctx) // it is in the log
+		}
+	}
+}
+
 func assemble(ctx context.Context, opts Options) (*agent, error) {
 	cfg := opts.Config
-	a := &agent{opts: opts}
+	a := &agent{opts: opts, config: cfg, service: newService(opts.Service, opts.Logger)}
+	a.service.spare(cfg.drone.Timeout)
+	a.settings.Store(&instruments.Settings{StaleAfter: cfg.staleAfter, Loaded: time.Now()})
 	var err error
 	if a.provider, err = newProvider(ctx, cfg, &cfg.otlp, opts); err != nil {
 		return nil, &UsageError{err}
 	}
-	observed := observation{provider: a.provider, failed: a.requestFailed}
-	if a.client, err = newClient(cfg, opts, observed); err != nil {
+	client, err := newClient(cfg, opts, a.observation())
+	if err != nil {
 		return nil, &UsageError{err}
 	}
-	a.poller = newPoller(cfg, a.client, opts)
+	a.client.Store(client)
+	a.poller = newPoller(cfg, client, opts)
+	a.poller.service = a.service
 	a.poller.state = openState(cfg.statePath, cfg.Server(), opts.Logger)
 	a.poller.state.load(a.poller.watcher)
 	a.poller.hold = a.poller.watcher.restored
 	if err := a.register(); err != nil { //nolint:contextcheck // what is recorded later has no context
 		return nil, err
 	}
-	guard, err := newGuard(cfg, a.client, opts.Logger)
+	guard, err := newGuard(cfg, a.client.Load, opts.Logger)
 	if err != nil {
 		return nil, &UsageError{err}
 	}
+	a.guard = exporters.NewSwitchGuard(guard)
 	addresses := opts.ListenAddresses
 	if len(addresses) == 0 {
 		addresses = []string{cfg.listen}
 	}
 	a.server, err = exporters.NewServer(exporters.ServerConfig{
 		Addresses: addresses, SystemdSocket: opts.SystemdSocket, WebConfigFile: opts.WebConfigFile,
-		MetricsPath: cfg.metricsPath, Metrics: a.provider.Handler(), Guard: guard,
+		MetricsPath: cfg.metricsPath, Metrics: a.provider.Handler(), Guard: a.guard,
+		Reload:  a.reload,
 		Ready:   func() bool { return a.poller.newest.Load() != nil },
 		Version: opts.Version, Logger: opts.Logger,
 	})
@@ -182,7 +217,7 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 func (a *agent) register() error {
 	metrics := a.opts.Config.metrics
 	told, err := instruments.Register(a.provider.Meter("drone-otel-agent"), instruments.Options{
-		Newest: a.poller.newest.Load, StaleAfter: a.opts.Config.staleAfter, Now: time.Now,
+		Newest: a.poller.newest.Load, Settings: a.currentSettings, Now: time.Now,
 		Buckets: metrics.Buckets, Stages: metrics.Stages, Steps: metrics.Steps, Events: metrics.Events,
 		QueueLabels: metrics.QueueLabels,
 	})
@@ -191,108 +226,4 @@ func (a *agent) register() error {
 	}
 	a.poller.finished, a.told = told.Finished, told
 	return nil
-}
-
-// observation is how the agent's own requests are measured; the zero value measures nothing.
-type observation struct {
-	provider *exporters.Provider
-	failed   func(error)
-}
-
-func newClient(cfg *Config, opts Options, observed observation) (*droneapi.Client, error) {
-	drone := cfg.drone
-	drone.UserAgent = "drone-otel-agent/" + opts.Version
-	drone.Logger = opts.Logger
-	drone.Failed = observed.failed
-	if observed.provider != nil {
-		drone.Around = func(network http.RoundTripper) http.RoundTripper {
-			return labelled{network, otelhttp.NewTransport(network,
-				otelhttp.WithMeterProvider(observed.provider.MeterProvider()),
-				otelhttp.WithTracerProvider(noop.NewTracerProvider()),
-				otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()), // no headers of its own
-			)}
-		}
-	}
-	client, err := droneapi.New(drone)
-	if err != nil {
-		return nil, fmt.Errorf("making the client for drone: %w", err)
-	}
-	return client, nil
-}
-
-func newProvider(ctx context.Context, cfg *Config, otlp *exporters.OTLPConfig, opts Options,
-) (*exporters.Provider, error) {
-	// The SDK has no other way to say what goes wrong inside it than these two globals.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		opts.Logger.Warn("opentelemetry", "error", err)
-	}))
-	return exporters.NewProvider(ctx, exporters.ProviderConfig{
-		Version: opts.Version, Identity: cfg.Server(), OTLP: otlp, Logger: opts.Logger,
-		// The instruments bound their series themselves (metrics.repositories.limit and the like); the SDK would
-		// merge what is beyond its limit without a word.
-		CardinalityLimit: -1, ExponentialHistograms: cfg.metrics.Histogram == histogramExponential,
-	})
-}
-
-func newPoller(cfg *Config, client *droneapi.Client, opts Options) *poller {
-	return &poller{
-		watcher: newWatcher(client, cfg.watch, time.Now, opts.Logger), interval: cfg.watch.Interval,
-		now: time.Now, log: opts.Logger, published: opts.Published,
-	}
-}
-
-// newGuard makes who decides about a scrape.
-func newGuard(cfg *Config, client *droneapi.Client, log *slog.Logger) (exporters.Guard, error) {
-	switch cfg.auth.mode {
-	case authNone:
-		log.Warn("anyone may read the metrics: prometheus.auth.mode is none")
-		return exporters.OpenGuard(), nil
-	case authToken:
-		return exporters.NewTokenGuard(cfg.auth.sources, cfg.auth.digests, log)
-	}
-	return exporters.NewDroneGuard(askDrone(client), exporters.DroneGuardOptions{
-		StaleGood: 10 * cfg.staleAfter, AskTimeout: guardTimeout, Logger: log,
-	})
-}
-
-// askDrone asks Drone whose token it is, and lets in whom Drone lets read its own metrics.
-func askDrone(client *droneapi.Client) exporters.AskFunc {
-	return func(ctx context.Context, token secret.Text) (exporters.Decision, error) {
-		user, err := client.UserOf(ctx, token)
-		var status *droneapi.HTTPError
-		switch {
-		case errors.As(err, &status) && status.Status == http.StatusUnauthorized:
-			return exporters.Unknown, nil
-		case err != nil:
-			return exporters.Unknown, err
-		case user.Admin || user.Machine:
-			return exporters.Allowed, nil
-		}
-		return exporters.Forbidden, nil
-	}
-}
-
-// labelled gives otelhttp the template of each request's URL.
-type labelled struct{ network, next http.RoundTripper }
-
-// CloseIdleConnections reaches the network, past otelhttp, which does not pass it on.
-func (l labelled) CloseIdleConnections() {
-	if network, can := l.network.(interface{ CloseIdleConnections() }); can {
-		network.CloseIdleConnections()
-	}
-}
-
-func (l labelled) RoundTrip(req *http.Request) (*http.Response, error) {
-	labeler := &otelhttp.Labeler{}
-	labeler.Add(semconv.URLTemplate(droneapi.URLTemplate(req)))
-	return l.next.RoundTrip(req.WithContext(otelhttp.ContextWithLabeler(req.Context(), labeler)))
-}
-
-// plainHTTP tells whether the token crosses a network unprotected.
-func plainHTTP(server *url.URL) bool {
-	switch server.Hostname() {
-	case "localhost", "127.0.0.1", "::1":
-		return false
-	}
-	return server.Scheme == "http"
 }

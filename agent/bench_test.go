@@ -145,7 +145,8 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	snapshot := fullSnapshot(time.Now())
 	_, err = instruments.Register(provider.Meter("drone-otel-agent"), instruments.Options{
-		Newest: func() *instruments.Snapshot { return snapshot }, StaleAfter: time.Hour, Now: time.Now,
+		Newest: func() *instruments.Snapshot { return snapshot }, Now: time.Now,
+		Settings: func() instruments.Settings { return instruments.Settings{StaleAfter: time.Hour} },
 	})
 	if err != nil {
 		b.Fatal(err)

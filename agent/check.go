@@ -65,6 +65,13 @@ func Check(ctx context.Context, opts Options, out io.Writer) error {
 	return nil
 }
 
+// CheckOffline prints what can be said of the configuration without asking anybody. That it has no mistake
+// [LoadConfig] has found out.
+func CheckOffline(opts Options, out io.Writer) {
+	c := &checkup{out: out}
+	c.ok("config", "no mistake; %s is to be watched", opts.Config.Server())
+}
+
 func (c *checkup) server(ctx context.Context, cfg *Config, client *droneapi.Client) bool {
 	version, err := client.Version(ctx)
 	if err != nil {

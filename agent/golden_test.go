@@ -84,8 +84,11 @@ func shown(t *testing.T, s *instruments.Snapshot, now time.Time, otlp *exporters
 	}
 	t.Cleanup(func() { _ = provider.Shutdown(context.WithoutCancel(t.Context())) })
 	told, err := instruments.Register(provider.Meter("drone-otel-agent"), instruments.Options{
-		Newest:     func() *instruments.Snapshot { return s },
-		StaleAfter: time.Minute, Now: func() time.Time { return now }, Stages: true, Steps: true,
+		Newest: func() *instruments.Snapshot { return s },
+		Settings: func() instruments.Settings {
+			return instruments.Settings{StaleAfter: time.Minute, Loaded: now.Add(-time.Hour)}
+		},
+		Now: func() time.Time { return now }, Stages: true, Steps: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,8 @@ func Once(ctx context.Context, opts Options, out io.Writer) error {
 		return &UsageError{err}
 	}
 	defer func() { _ = provider.Shutdown(context.WithoutCancel(ctx)) }()
-	a := &agent{opts: opts, client: client, provider: provider, poller: newPoller(opts.Config, client, opts)}
+	a := &agent{opts: opts, provider: provider, poller: newPoller(opts.Config, client, opts)}
+	a.settings.Store(&instruments.Settings{StaleAfter: opts.Config.staleAfter})
 	if err := a.register(); err != nil { //nolint:contextcheck // what is recorded later has no context
 		return err
 	}

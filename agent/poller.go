@@ -29,6 +29,14 @@ type poller struct {
 	// state keeps what must survive a restart.
 	state *state
 
+	// service is told of every poll, and gets the signs of life; nil is nobody.
+	service *service
+	// next is a configuration to take over before the next poll, which wake brings forward.
+	next atomic.Pointer[change]
+	wake chan struct{}
+	// polled is closed when the first poll has ended; nil is nobody's business.
+	polled chan struct{}
+
 	newest atomic.Pointer[instruments.Snapshot]
 	// failures counts the polls that failed in a row, failing is when the first of them did, and said is what
 	// was logged of it.
@@ -50,22 +58,66 @@ const (
 
 // run polls until the context ends.
 func (p *poller) run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
+		p.takeOver()
 		started := p.now()
-		err := p.poll(ctx, started.Add(p.interval))
+		err := p.poll(p.withSigns(ctx), started.Add(p.interval))
 		if ctx.Err() != nil {
 			return
+		}
+		if first && p.polled != nil {
+			close(p.polled)
 		}
 		wait := p.pause(err) - p.now().Sub(started)
 		if err != nil {
 			wait = max(p.pause(err), droneapi.RetryAfter(err))
 		}
-		timer := time.NewTimer(min(retryAfterMost, max(0, wait)))
+		p.wait(ctx, min(retryAfterMost, max(0, wait)))
+	}
+}
+
+// wait waits, until there is a new configuration at most, and gives signs of life.
+func (p *poller) wait(ctx context.Context, d time.Duration) {
+	over := time.NewTimer(d)
+	defer over.Stop()
+	var beat <-chan time.Time
+	if p.service != nil {
+		p.service.beat()
+		if every := p.service.beatInterval(); every > 0 {
+			ticker := time.NewTicker(every)
+			defer ticker.Stop()
+			beat = ticker.C
+		}
+	}
+	for {
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-		case <-timer.C:
+			return
+		case <-over.C:
+			return
+		case <-p.wake:
+			return
+		case <-beat:
+			p.service.beat()
 		}
+	}
+}
+
+// signsKey is the context's key for who wants a sign of life of each request that has ended.
+type signsKey struct{}
+
+// withSigns makes each request of a poll a sign of life: a poll may take long, no request may.
+func (p *poller) withSigns(ctx context.Context) context.Context {
+	if p.service == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, signsKey{}, p.service)
+}
+
+// sawAnswer gives the sign of life of a request of a poll; others give none.
+func sawAnswer(ctx context.Context) {
+	if s, of := ctx.Value(signsKey{}).(*service); of {
+		s.beat()
 	}
 }
 
@@ -100,6 +152,9 @@ func (p *poller) poll(ctx context.Context, budget time.Time) error {
 	next.Polled, next.PollDuration = ended, ended.Sub(started)
 	p.newest.Store(&next)
 	p.report(ctx, err, &next)
+	if p.service != nil {
+		p.service.polled(&next, err)
+	}
 	if p.published != nil {
 		p.published(&next)
 	}

@@ -86,7 +86,7 @@ func ValidateMetricsPath(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("path of the metrics %q: it must begin with /", path)
-	case path == "/" || path == healthyPath || path == readyPath:
+	case path == "/" || path == healthyPath || path == readyPath || path == reloadPath:
 		return fmt.Errorf("path of the metrics %q: the agent's own pages are there", path)
 	case strings.ContainsFunc(path, bad) || strings.Contains(path, "//") || strings.HasSuffix(path, "/"):
 		return fmt.Errorf("path of the metrics %q: letters, digits, - . _ ~ and single / between them only", path)

@@ -50,6 +50,7 @@ type Provider struct {
 	instruments *exposition          // what OpenTelemetry instruments hold, and target_info
 	own         *prometheus.Registry // the runtime, the process, the build, the endpoint
 	push        *pusher              // nil: nothing is pushed
+	exponential bool                 // histograms are pushed with exponential buckets
 	logger      *slog.Logger
 }
 
@@ -114,12 +115,8 @@ func (p *Provider) newPushReader(ctx context.Context, cfg ProviderConfig) (sdkme
 		return nil, err
 	}
 	p.push = newPusher(target.name, cfg.Logger)
-	target.dial = append(target.dial, grpc.WithChainUnaryInterceptor(p.push.intercept))
-	exporterOpts := []otlpmetricgrpc.Option{otlpmetricgrpc.WithRetry(pushRetries())}
-	if cfg.ExponentialHistograms {
-		exporterOpts = append(exporterOpts, otlpmetricgrpc.WithAggregationSelector(exponentialHistograms))
-	}
-	if p.push.next, err = target.exporter(ctx, exporterOpts...); err != nil {
+	p.exponential = cfg.ExponentialHistograms
+	if p.push.next, err = p.newExporter(ctx, target); err != nil {
 		return nil, err
 	}
 	runtime := &scrapeLog{next: p.own, what: "the agent's own metrics for OTLP", logger: cfg.Logger}
@@ -133,6 +130,41 @@ func (p *Provider) newPushReader(ctx context.Context, cfg ProviderConfig) (sdkme
 		readerOpts = append(readerOpts, sdkmetric.WithTimeout(otlp.Timeout+readerTimeout))
 	}
 	return sdkmetric.NewPeriodicReader(p.push, readerOpts...), nil
+}
+
+// newExporter makes an exporter that the pusher watches.
+func (p *Provider) newExporter(ctx context.Context, target *resolved) (sdkmetric.Exporter, error) {
+	target.dial = append(target.dial, grpc.WithChainUnaryInterceptor(p.push.intercept))
+	opts := []otlpmetricgrpc.Option{otlpmetricgrpc.WithRetry(pushRetries())}
+	if p.exponential {
+		opts = append(opts, otlpmetricgrpc.WithAggregationSelector(exponentialHistograms))
+	}
+	return target.exporter(ctx, opts...)
+}
+
+// ErrFixedPush says that a push cannot begin or end while the Provider lives.
+var ErrFixedPush = errors.New("a push begins and ends with the process")
+
+// SetOTLP pushes to another endpoint, with other headers, TLS or compression from now on; it waits for a push that
+// is under way. What has been recorded stays. Interval, timeout and temporality are those the Provider was made
+// with. An error is a mistake in the configuration, or [ErrFixedPush]; the push goes on as it was then.
+func (p *Provider) SetOTLP(ctx context.Context, cfg OTLPConfig) error {
+	target, err := cfg.resolve()
+	if err != nil {
+		return err
+	}
+	if (target == nil) != (p.push == nil) {
+		return ErrFixedPush
+	}
+	if target == nil {
+		return nil
+	}
+	next, err := p.newExporter(ctx, target)
+	if err != nil {
+		return err
+	}
+	p.push.replace(ctx, next, target.name)
+	return nil
 }
 
 // Meter gives the meter of an instrumentation scope.

@@ -56,9 +56,12 @@ type PushStatus struct {
 // here. Where a round is partly taken and partly not, the Collector counts as back only after a whole round
 // without a fault, or else every round would log that it went and came.
 type pusher struct {
-	next    sdkmetric.Exporter
 	logger  *slog.Logger
 	closing atomic.Bool
+
+	// using is held to read while next is used, and to write to replace it.
+	using sync.RWMutex
+	next  sdkmetric.Exporter
 
 	mu        sync.Mutex
 	status    PushStatus
@@ -79,22 +82,52 @@ func (p *pusher) Status() PushStatus {
 	return p.status
 }
 
+// replace goes on with another exporter, to an endpoint of that name, when the exports under way have ended.
+func (p *pusher) replace(ctx context.Context, next sdkmetric.Exporter, name string) {
+	p.using.Lock()
+	before := p.next
+	p.next = next
+	p.mu.Lock()
+	p.status, p.mixed = PushStatus{State: PushWaiting, Endpoint: name}, false
+	p.mu.Unlock()
+	p.using.Unlock()
+	if before != nil {
+		_ = before.Shutdown(context.WithoutCancel(ctx)) // it only closes a connection that nobody uses
+	}
+}
+
+// exporter is the one to use until release is called.
+func (p *pusher) exporter() (next sdkmetric.Exporter, release func()) {
+	p.using.RLock()
+	return p.next, p.using.RUnlock
+}
+
 // Temporality is the OTLP exporter's.
 func (p *pusher) Temporality(kind sdkmetric.InstrumentKind) metricdata.Temporality {
-	return p.next.Temporality(kind)
+	next, release := p.exporter()
+	defer release()
+	return next.Temporality(kind)
 }
 
 // Aggregation is the OTLP exporter's.
 func (p *pusher) Aggregation(kind sdkmetric.InstrumentKind) sdkmetric.Aggregation {
-	return p.next.Aggregation(kind)
+	next, release := p.exporter()
+	defer release()
+	return next.Aggregation(kind)
 }
 
 // ForceFlush is the OTLP exporter's.
-func (p *pusher) ForceFlush(ctx context.Context) error { return p.next.ForceFlush(ctx) }
+func (p *pusher) ForceFlush(ctx context.Context) error {
+	next, release := p.exporter()
+	defer release()
+	return next.ForceFlush(ctx)
+}
 
 // Shutdown closes the connection, which takes no time, also when the last export took all there was.
 func (p *pusher) Shutdown(ctx context.Context) error {
-	return p.next.Shutdown(context.WithoutCancel(ctx))
+	next, release := p.exporter()
+	defer release()
+	return next.Shutdown(context.WithoutCancel(ctx))
 }
 
 // Export never fails; see pusher.
@@ -107,7 +140,9 @@ func (p *pusher) Export(ctx context.Context, rm *metricdata.ResourceMetrics) err
 	p.mu.Lock()
 	p.delivered, p.rejected = false, ""
 	p.mu.Unlock()
-	err := p.next.Export(ctx, rm)
+	next, release := p.exporter()
+	err := next.Export(ctx, rm)
+	release()
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return nil // the program is ending; the last values are exported once more
 	}

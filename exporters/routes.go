@@ -1,18 +1,31 @@
 package exporters
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/exporter-toolkit/web"
 )
 
-// Prometheus's own conventions for these two.
+// Prometheus's own conventions for these.
 const (
 	healthyPath = "/-/healthy"
 	readyPath   = "/-/ready"
+	reloadPath  = "/-/reload"
 )
+
+// page is what is at a path, and for which methods.
+type page struct {
+	http.Handler
+	methods []string
+}
+
+// readable is a page to look at.
+func readable(h http.Handler) page { return page{h, []string{http.MethodGet, http.MethodHead}} }
 
 // routes is everything the server answers. Paths are compared as they are: a mux would redirect what looks
 // like one of them, and read braces in the configured path as a pattern.
@@ -31,17 +44,20 @@ func routes(cfg ServerConfig, bodyBytes int64) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the landing page: %w", err)
 	}
-	pages := map[string]http.Handler{
-		"/":             landing,
-		cfg.MetricsPath: Protect(cfg.Guard, cfg.Metrics, cfg.Logger),
-		healthyPath:     text(http.StatusOK, "healthy\n"),
-		readyPath: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	pages := map[string]page{
+		"/":             readable(landing),
+		cfg.MetricsPath: readable(Protect(cfg.Guard, cfg.Metrics, cfg.Logger)),
+		healthyPath:     readable(text(http.StatusOK, "healthy\n")),
+		readyPath: readable(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if cfg.Ready() {
 				text(http.StatusOK, "ready\n").ServeHTTP(w, r)
 				return
 			}
 			text(http.StatusServiceUnavailable, "not ready: nothing is known of Drone\n").ServeHTTP(w, r)
-		}),
+		})),
+	}
+	if cfg.Reload != nil {
+		pages[reloadPath] = page{reload(cfg), []string{http.MethodPost, http.MethodPut}}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secureHeaders(w.Header())
@@ -49,15 +65,41 @@ func routes(cfg ServerConfig, bodyBytes int64) (http.Handler, error) {
 		switch {
 		case !found:
 			http.Error(w, "not found; the metrics are at "+cfg.MetricsPath, http.StatusNotFound)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+		case !slices.Contains(page.methods, r.Method):
+			w.Header().Set("Allow", strings.Join(page.methods, ", "))
+			http.Error(w, "only "+strings.Join(page.methods, " and "), http.StatusMethodNotAllowed)
 		case hugeBody(w, r, bodyBytes):
 			http.Error(w, "no request body is wanted here", http.StatusRequestEntityTooLarge)
 		default:
 			page.ServeHTTP(w, r)
 		}
 	}), nil
+}
+
+// reload answers when the reload is over. Who may read the metrics may ask for it, but not everyone.
+func reload(cfg ServerConfig) http.Handler {
+	guarded := Protect(cfg.Guard, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A client that goes away does not stop it half way.
+		waiting, err := cfg.Reload(context.WithoutCancel(r.Context()))
+		if err != nil {
+			http.Error(w, "the configuration was not taken over; the one before stays in force:\n"+err.Error(),
+				http.StatusInternalServerError)
+			return
+		}
+		answer := "configuration reloaded\n"
+		if len(waiting) > 0 {
+			answer += "waits for a restart of the agent:\n  " + strings.Join(waiting, "\n  ") + "\n"
+		}
+		text(http.StatusOK, answer).ServeHTTP(w, r)
+	}), cfg.Logger)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if letsAnyone(cfg.Guard) {
+			http.Error(w, "anyone may read the metrics (prometheus.auth.mode is none), so nobody may reload from here; "+
+				"send the process SIGHUP", http.StatusForbidden)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
 }
 
 func text(status int, body string) http.Handler {

@@ -31,6 +31,10 @@ type ServerConfig struct {
 	Metrics http.Handler
 	// Guard decides who may read Metrics; nil is [OpenGuard].
 	Guard Guard
+	// Reload reads the configuration anew and takes it over; nil is that it cannot. It returns what waits for a
+	// restart, and why nothing was taken over. Asked for at POST /-/reload, behind Guard; where that lets in
+	// everyone it lets in nobody.
+	Reload func(context.Context) (waiting []string, err error)
 	// Ready tells whether there is something to read; nil is always. It is asked at each /-/ready.
 	Ready func() bool
 	// Version is shown on the landing page.
@@ -93,8 +97,7 @@ func newServer(cfg ServerConfig, lim limits) (*Server, error) {
 	if cfg.Metrics == nil {
 		return nil, errors.New("making the HTTP server: it has no metrics to serve")
 	}
-	_, open := cfg.Guard.(openGuard)
-	err := errors.Join(ValidateMetricsPath(cfg.MetricsPath), ValidateWebConfig(cfg.WebConfigFile, !open))
+	err := errors.Join(ValidateMetricsPath(cfg.MetricsPath), ValidateWebConfig(cfg.WebConfigFile, !letsAnyone(cfg.Guard)))
 	if err != nil {
 		return nil, err
 	}

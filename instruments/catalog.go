@@ -92,7 +92,9 @@ const (
 // Catalog returns every instrument, in the order of METRICS.md.
 func Catalog() []Instrument {
 	var all []Instrument
-	for _, part := range [][]Instrument{droneOwn(), runs(), queue(), lastBuilds(), parts(), aboutAgent(), requests()} {
+	for _, part := range [][]Instrument{
+		droneOwn(), runs(), queue(), lastBuilds(), parts(), aboutAgent(), configured(), requests(),
+	} {
 		all = append(all, part...)
 	}
 	return all

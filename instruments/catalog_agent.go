@@ -51,6 +51,37 @@ func aboutAgent() []Instrument {
 	}
 }
 
+// configured tells how the last reload of the configuration went.
+func configured() []Instrument {
+	return []Instrument{
+		{
+			Name: "drone.agent.config.last_reload_successful",
+			Description: "1 where the newest configuration is in force, 0 where a reload refused it and the one before " +
+				"stays.",
+			Absent:  absentPoll,
+			Example: "drone_agent_config_last_reload_successful == 0",
+			lasting: true,
+			observe: func(v *view, put observer) {
+				if !v.settings.Loaded.IsZero() {
+					put(truth(!v.settings.Refused))
+				}
+			},
+		},
+		{
+			Name: "drone.agent.config.last_reload_success_timestamp", Unit: "s", fractional: true,
+			Description: "When the configuration in force was read, in Unix time.",
+			Absent:      absentPoll,
+			Example:     "changes(drone_agent_config_last_reload_success_timestamp_seconds[1d])",
+			lasting:     true,
+			observe: func(v *view, put observer) {
+				if !v.settings.Loaded.IsZero() {
+					put(unixSeconds(v.settings.Loaded))
+				}
+			},
+		},
+	}
+}
+
 // requests tell what the agent has of Drone, and what it did not get.
 func requests() []Instrument {
 	return []Instrument{

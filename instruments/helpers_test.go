@@ -23,15 +23,19 @@ type rig struct {
 	*Instruments
 	reader   *metric.ManualReader
 	snapshot *Snapshot
+	settings Settings
 	now      time.Time
 }
 
 // newRig registers the instruments; change may alter the options.
 func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
-	r := &rig{reader: metric.NewManualReader(), now: start}
+	r := &rig{
+		reader: metric.NewManualReader(), now: start, settings: Settings{StaleAfter: time.Minute, Loaded: start},
+	}
 	opts := Options{
-		Newest: func() *Snapshot { return r.snapshot }, Now: func() time.Time { return r.now }, StaleAfter: time.Minute,
+		Newest: func() *Snapshot { return r.snapshot }, Now: func() time.Time { return r.now },
+		Settings: func() Settings { return r.settings },
 	}
 	if change != nil {
 		change(&opts)

@@ -24,6 +24,8 @@ func TestObserved(t *testing.T) {
 		"cicd.pipeline.run.active{cicd.pipeline.name=octocat/hello cicd.pipeline.run.state=executing} 0",
 		"cicd.pipeline.run.active{cicd.pipeline.name=octocat/hello cicd.pipeline.run.state=pending} 2",
 		"cicd.worker.count{cicd.worker.state=busy} 2",
+		"drone.agent.config.last_reload_success_timestamp{} 1.79535e+09",
+		"drone.agent.config.last_reload_successful{} 1",
 		"drone.agent.poll.duration{} 1.25",
 		"drone.agent.poll.last_success_timestamp{} 1.79535e+09",
 		"drone.agent.repositories{state=active} 13",
@@ -91,6 +93,8 @@ func TestAbsent(t *testing.T) {
 		up       = "drone.up{} 1"
 		duration = "drone.agent.poll.duration{} 0"
 		fresh    = "drone.agent.poll.last_success_timestamp{} 1.79535e+09"
+		loaded   = "drone.agent.config.last_reload_success_timestamp{} 1.79535e+09"
+		taken    = "drone.agent.config.last_reload_successful{} 1"
 	)
 	unknown := &Snapshot{Up: true, Fresh: start}
 	stale := fullSnapshot()
@@ -104,10 +108,10 @@ func TestAbsent(t *testing.T) {
 		want     []string
 	}{
 		{"before the first poll", nil, start, nil},
-		{"nothing known", unknown, start, []string{duration, fresh, up}},
-		{"known to be empty", noRepos, start, []string{duration, fresh, up}},
-		{"stale", stale, after(61), []string{duration, fresh, "drone.up{} 0"}},
-		{"no poll succeeded", notYet, start, []string{duration, "drone.up{} 0"}},
+		{"nothing known", unknown, start, []string{loaded, taken, duration, fresh, up}},
+		{"known to be empty", noRepos, start, []string{loaded, taken, duration, fresh, up}},
+		{"stale", stale, after(61), []string{loaded, taken, duration, fresh, "drone.up{} 0"}},
+		{"no poll succeeded", notYet, start, []string{loaded, taken, duration, "drone.up{} 0"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, everything)
@@ -116,6 +120,20 @@ func TestAbsent(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestReloadRefused: the configuration in force is still the one that was read before.
+func TestReloadRefused(t *testing.T) {
+	r := newRig(t, nil)
+	r.snapshot = fullSnapshot()
+	r.settings.Refused = true
+	want := []string{
+		"drone.agent.config.last_reload_success_timestamp{} 1.79535e+09",
+		"drone.agent.config.last_reload_successful{} 0",
+	}
+	if diff := cmp.Diff(want, r.lines(t, "drone.agent.config")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

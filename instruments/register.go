@@ -15,8 +15,8 @@ import (
 type Options struct {
 	// Newest returns the newest snapshot, nil before the first. It must not block.
 	Newest func() *Snapshot
-	// StaleAfter is how old what is known of Drone may be; after that it is no longer observed.
-	StaleAfter time.Duration
+	// Settings returns what may change while the agent runs. It must not block.
+	Settings func() Settings
 	// Now is the clock.
 	Now func() time.Time
 
@@ -29,6 +29,16 @@ type Options struct {
 	Events bool
 	// QueueLabels are the names of the labels in [Platform.Labels].
 	QueueLabels []string
+}
+
+// Settings are what may change while the agent runs.
+type Settings struct {
+	// StaleAfter is how old what is known of Drone may be; after that it is no longer observed.
+	StaleAfter time.Duration
+	// Loaded is when the configuration in force was read.
+	Loaded time.Time
+	// Refused tells that a newer configuration was not taken over.
+	Refused bool
 }
 
 // defaultBuckets reach from a second to two hours. OpenTelemetry's own are made for milliseconds.
@@ -68,8 +78,8 @@ type recorded struct {
 // The SDK is to be given no cardinality limit, or it merges series silently: every attribute has a bounded number
 // of values already, where the names in Repo.Name and FinishedBuild.Repository and the platforms are bounded.
 func Register(meter metric.Meter, opts Options) (*Instruments, error) {
-	if opts.Newest == nil || opts.Now == nil {
-		return nil, errors.New("registering the instruments: neither the newest snapshot nor the clock may be missing")
+	if opts.Newest == nil || opts.Now == nil || opts.Settings == nil {
+		return nil, errors.New("registering the instruments: the newest snapshot, the clock or the settings are missing")
 	}
 	if len(opts.Buckets) == 0 {
 		opts.Buckets = defaultBuckets()
@@ -107,11 +117,13 @@ func (i *Instruments) collect(o metric.Observer) {
 	if snapshot == nil {
 		return
 	}
-	now := i.opts.Now()
-	stale := now.Sub(snapshot.Fresh) > i.opts.StaleAfter
+	now, settings := i.opts.Now(), i.opts.Settings()
+	stale := now.Sub(snapshot.Fresh) > settings.StaleAfter
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	v := &view{Snapshot: snapshot, now: now, stale: stale, labels: i.labels, series: i.repos.series(snapshot.Repos)}
+	v := &view{
+		Snapshot: snapshot, settings: settings, now: now, stale: stale, labels: i.labels, series: i.repos.series(snapshot.Repos),
+	}
 	for _, in := range i.observed {
 		if stale && !in.lasting {
 			continue

@@ -11,10 +11,11 @@ import (
 // view is a snapshot as the instruments look at it.
 type view struct {
 	*Snapshot
-	now    time.Time
-	stale  bool            // what is known of Drone is too old to be shown
-	labels []attribute.Key // those of Platform.Labels
-	series []*repoSeries   // those of Snapshot.Repos
+	settings Settings
+	now      time.Time
+	stale    bool            // what is known of Drone is too old to be shown
+	labels   []attribute.Key // those of Platform.Labels
+	series   []*repoSeries   // those of Snapshot.Repos
 }
 
 // age is how long ago it was, in seconds, 0 for the zero time.

@@ -45,7 +45,10 @@ func scrape(t *testing.T) map[string]*dto.MetricFamily {
 	all, err := instruments.Register(metric.NewMeterProvider(metric.WithReader(exporter)).Meter("test"),
 		instruments.Options{
 			Newest: func() *instruments.Snapshot { return snapshot(now) }, Now: func() time.Time { return now },
-			StaleAfter: time.Minute, Stages: true, Steps: true, Events: true, QueueLabels: []string{"NAME"},
+			Settings: func() instruments.Settings {
+				return instruments.Settings{StaleAfter: time.Minute, Loaded: now}
+			},
+			Stages: true, Steps: true, Events: true, QueueLabels: []string{"NAME"},
 		})
 	if err != nil {
 		t.Fatal(err)

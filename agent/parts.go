@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"drone-otel-agent/droneapi"
+	"drone-otel-agent/exporters"
+	"drone-otel-agent/internal/secret"
+)
+
+// observation is how the agent's own requests are measured; the zero value measures nothing.
+type observation struct {
+	provider *exporters.Provider
+	failed   func(error)
+}
+
+// observation of everything that the agent asks.
+func (a *agent) observation() observation {
+	return observation{provider: a.provider, failed: a.requestFailed}
+}
+
+func newClient(cfg *Config, opts Options, observed observation) (*droneapi.Client, error) {
+	drone := cfg.drone
+	drone.UserAgent = "drone-otel-agent/" + opts.Version
+	drone.Logger = opts.Logger
+	drone.Failed = observed.failed
+	if observed.provider != nil {
+		drone.Around = func(network http.RoundTripper) http.RoundTripper {
+			return labelled{network, otelhttp.NewTransport(network,
+				otelhttp.WithMeterProvider(observed.provider.MeterProvider()),
+				otelhttp.WithTracerProvider(noop.NewTracerProvider()),
+				otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()), // no headers of its own
+			)}
+		}
+	}
+	client, err := droneapi.New(drone)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for drone: %w", err)
+	}
+	return client, nil
+}
+
+func newProvider(ctx context.Context, cfg *Config, otlp *exporters.OTLPConfig, opts Options,
+) (*exporters.Provider, error) {
+	// The SDK has no other way to say what goes wrong inside it than these two globals.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		opts.Logger.Warn("opentelemetry", "error", err)
+	}))
+	return exporters.NewProvider(ctx, exporters.ProviderConfig{
+		Version: opts.Version, Identity: cfg.Server(), OTLP: otlp, Logger: opts.Logger,
+		// The instruments bound their series themselves (metrics.repositories.limit and the like); the SDK would
+		// merge what is beyond its limit without a word.
+		CardinalityLimit: -1, ExponentialHistograms: cfg.metrics.Histogram == histogramExponential,
+	})
+}
+
+func newPoller(cfg *Config, client *droneapi.Client, opts Options) *poller {
+	return &poller{
+		watcher: newWatcher(client, cfg.watch, time.Now, opts.Logger), interval: cfg.watch.Interval,
+		now: time.Now, log: opts.Logger, published: opts.Published,
+		wake: make(chan struct{}, 1), polled: make(chan struct{}),
+	}
+}
+
+// newGuard makes who decides about a scrape. client is the one to ask Drone with at the time.
+func newGuard(cfg *Config, client func() *droneapi.Client, log *slog.Logger) (exporters.Guard, error) {
+	switch cfg.auth.mode {
+	case authNone:
+		log.Warn("anyone may read the metrics: prometheus.auth.mode is none")
+		return exporters.OpenGuard(), nil
+	case authToken:
+		return exporters.NewTokenGuard(cfg.auth.sources, cfg.auth.digests, log)
+	}
+	return exporters.NewDroneGuard(askDrone(client), exporters.DroneGuardOptions{
+		StaleGood: 10 * cfg.staleAfter, AskTimeout: guardTimeout, Logger: log,
+	})
+}
+
+// askDrone asks Drone whose token it is, and lets in whom Drone lets read its own metrics.
+func askDrone(client func() *droneapi.Client) exporters.AskFunc {
+	return func(ctx context.Context, token secret.Text) (exporters.Decision, error) {
+		user, err := client().UserOf(ctx, token)
+		var status *droneapi.HTTPError
+		switch {
+		case errors.As(err, &status) && status.Status == http.StatusUnauthorized:
+			return exporters.Unknown, nil
+		case err != nil:
+			return exporters.Unknown, err
+		case user.Admin || user.Machine:
+			return exporters.Allowed, nil
+		}
+		return exporters.Forbidden, nil
+	}
+}
+
+// labelled gives otelhttp the template of each request's URL.
+type labelled struct{ network, next http.RoundTripper }
+
+// CloseIdleConnections reaches the network, past otelhttp, which does not pass it on.
+func (l labelled) CloseIdleConnections() {
+	if network, can := l.network.(interface{ CloseIdleConnections() }); can {
+		network.CloseIdleConnections()
+	}
+}
+
+func (l labelled) RoundTrip(req *http.Request) (*http.Response, error) {
+	defer sawAnswer(req.Context())
+	labeler := &otelhttp.Labeler{}
+	labeler.Add(semconv.URLTemplate(droneapi.URLTemplate(req)))
+	return l.next.RoundTrip(req.WithContext(otelhttp.ContextWithLabeler(req.Context(), labeler)))
+}
+
+// plainHTTP tells whether the token crosses a network unprotected.
+func plainHTTP(server *url.URL) bool {
+	switch server.Hostname() {
+	case "localhost", "127.0.0.1", "::1":
+		return false
+	}
+	return server.Scheme == "http"
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	systemdjournal "github.com/coreos/go-systemd/v22/journal"
+	"github.com/prometheus/common/promslog"
+
+	"drone-otel-agent/agent"
+	"drone-otel-agent/internal/journal"
+)
+
+// newLogger makes the log, and the writer for errors beside it. What goes to systemd's journal carries its level, so
+// that `journalctl -p warning` finds it.
+func newLogger(line *commandLine, stderr io.Writer) (*slog.Logger, io.Writer) {
+	handler := func(out io.Writer) slog.Handler {
+		line.log.Writer = out
+		return promslog.New(&line.log).Handler()
+	}
+	if read, err := systemdjournal.StderrIsJournalStream(); err != nil || !read || stderr != os.Stderr {
+		return slog.New(handler(stderr)), stderr
+	}
+	return journal.Logger(stderr, handler), journal.Writer(stderr, slog.LevelError)
+}
+
+// serviceManager is systemd where it started the agent.
+func serviceManager(log *slog.Logger) agent.Service {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return agent.Service{}
+	}
+	watchdog, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("the watchdog is off: its environment variables cannot be read", "error", err)
+	}
+	return agent.Service{
+		Watchdog: watchdog,
+		Notify: func(state string) error {
+			_, err := daemon.SdNotify(false, state)
+			return err
+		},
+	}
+}
