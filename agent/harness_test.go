@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -68,6 +69,7 @@ func newRig(t *testing.T, drone *dronetest.Server, change ...func(*watchConfig))
 		Server: server, Token: secret.Static(secret.New(dronetest.DefaultToken)), Timeout: 30 * time.Second,
 		MaxConcurrentRequests: cfg.Concurrency, MaxRequestsPerSecond: 1000, MaxAnswerBytes: 1 << 20,
 		UserAgent: "test", Logger: log, Transport: drone.RoundTripper(),
+		Around: func(network http.RoundTripper) http.RoundTripper { return labelled{network, network} },
 	})
 	if err != nil {
 		t.Fatal(err)

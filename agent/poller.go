@@ -96,7 +96,9 @@ func (p *poller) wait(ctx context.Context, d time.Duration) {
 		case <-over.C:
 			return
 		case <-p.wake:
-			return
+			if p.next.Load() != nil { // else it was taken over already
+				return
+			}
 		case <-beat:
 			p.service.beat()
 		}

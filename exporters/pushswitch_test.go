@@ -1,0 +1,108 @@
+package exporters
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	colmetricpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+
+	"drone-otel-agent/internal/secret"
+)
+
+// The push goes on to another Collector, as somebody else, and what was recorded before goes with it.
+func TestPushGoesElsewhere(t *testing.T) {
+	first, second := newCollector(t), newCollector(t)
+	p := newTestProvider(t, ProviderConfig{OTLP: &OTLPConfig{Endpoint: "http://" + first.addr, Interval: time.Hour}})
+	counter, err := p.Meter("test").Int64Counter("sheep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counter.Add(t.Context(), 2)
+	if err := p.Flush(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	sheep := func(p push) int64 {
+		return p.metrics()["sheep"].GetSum().GetDataPoints()[0].GetAsInt()
+	}
+	if got := sheep(first.next(t)); got != 2 {
+		t.Errorf("the first Collector has %d sheep, want 2", got)
+	}
+	err = p.SetOTLP(t.Context(), OTLPConfig{
+		Endpoint: "http://" + second.addr, Headers: map[string]secret.Text{"authorization": secret.New(theToken)},
+		Compression: "gzip",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.PushStatus(); got.State != PushWaiting || got.Endpoint != "http://"+second.addr {
+		t.Errorf("the status is %+v, want that it waits for %s", got, second.addr)
+	}
+	counter.Add(t.Context(), 3)
+	if err := p.Flush(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	got := second.next(t)
+	if n := sheep(got); n != 5 {
+		t.Errorf("the second Collector has %d sheep, want 5", n)
+	}
+	if diff := cmp.Diff([]string{theToken}, got.headers.Get("authorization")); diff != "" || got.compression != "gzip" {
+		t.Errorf("the second Collector got compression %q and headers (-want +got):\n%s", got.compression, diff)
+	}
+	if n := len(first.pushes); n != 0 {
+		t.Errorf("the first Collector got %d more pushes, want 0", n)
+	}
+	if err := p.SetOTLP(t.Context(), OTLPConfig{Endpoint: "gopher://x"}); err == nil ||
+		!strings.Contains(err.Error(), "otlp.endpoint") {
+		t.Errorf("a wrong endpoint gives the error %v, want one that names it", err)
+	}
+	if err := p.SetOTLP(t.Context(), OTLPConfig{}); !errors.Is(err, ErrFixedPush) {
+		t.Errorf("ending the push gives the error %v, want %v", err, ErrFixedPush)
+	}
+	if err := p.Flush(soon(t)); err != nil { // as before
+		t.Fatal(err)
+	}
+	if n := sheep(second.next(t)); n != 5 {
+		t.Errorf("after refusals the second Collector has %d sheep, want 5", n)
+	}
+}
+
+// A push that is under way is not cut off.
+func TestPushUnderWayEndsFirst(t *testing.T) {
+	first, second := newCollector(t), newCollector(t)
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	first.respond(func() (*colmetricpb.ExportMetricsServiceResponse, error) {
+		close(arrived)
+		<-answer
+		return &colmetricpb.ExportMetricsServiceResponse{}, nil
+	})
+	p := newTestProvider(t, ProviderConfig{OTLP: &OTLPConfig{Endpoint: "http://" + first.addr, Interval: time.Hour}})
+	flushed, switched := make(chan error, 1), make(chan error, 1)
+	go func() { flushed <- p.Flush(soon(t)) }()
+	<-arrived
+	go func() { switched <- p.SetOTLP(t.Context(), OTLPConfig{Endpoint: "http://" + second.addr}) }()
+	select {
+	case err := <-switched:
+		t.Errorf("the exporter was replaced (%v) under a push", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(answer)
+	if err := <-flushed; err != nil {
+		t.Errorf("the push under way failed: %v", err)
+	}
+	if err := <-switched; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPushCannotBeginLater(t *testing.T) {
+	p := newTestProvider(t, ProviderConfig{OTLP: &OTLPConfig{}})
+	if err := p.SetOTLP(t.Context(), OTLPConfig{Endpoint: "http://localhost:4317"}); !errors.Is(err, ErrFixedPush) {
+		t.Errorf("beginning a push gives the error %v, want %v", err, ErrFixedPush)
+	}
+	if err := p.SetOTLP(t.Context(), OTLPConfig{}); err != nil {
+		t.Error(err)
+	}
+}
