@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -47,17 +46,17 @@ func cure(err error) string {
 }
 
 func cureStatus(err *droneapi.HTTPError) string {
-	switch err.Status {
-	case http.StatusUnauthorized:
+	switch err.Kind() {
+	case droneapi.Unauthorized:
 		return "drone does not know the token: check drone.token or drone.token_file; " +
 			"`drone user add prometheus --admin --machine` makes a user and prints its token"
-	case http.StatusForbidden:
+	case droneapi.Forbidden:
 		return "the token's user is not an administrator: `drone user update prometheus --admin`"
-	case http.StatusNotFound:
+	case droneapi.NotFound:
 		return "check drone.server and its path prefix; drone older than 1.6 is not supported"
-	case http.StatusTooManyRequests:
+	case droneapi.TooManyRequests:
 		return "the agent waits as long as it is asked to; lower drone.max_requests_per_second, or raise the proxy's limit"
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case droneapi.ProxyFailed:
 		return "the proxy in front of drone does not reach it; the agent tries again by itself"
 	}
 	return "look at drone's own log; the agent tries again by itself"
@@ -101,7 +100,7 @@ func cureTransport(err error) string {
 func refusedToken(err error) bool {
 	var status *droneapi.HTTPError
 	return errors.As(err, &status) &&
-		(status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden)
+		(status.Kind() == droneapi.Unauthorized || status.Kind() == droneapi.Forbidden)
 }
 
 // failureType is the kind of a failed request, as error.type names it: the status of Drone's answer, or a word.

@@ -69,7 +69,7 @@ func newRig(t *testing.T, drone *dronetest.Server, change ...func(*watchConfig))
 		Server: server, Token: secret.Static(secret.New(dronetest.DefaultToken)), Timeout: 30 * time.Second,
 		MaxConcurrentRequests: cfg.Concurrency, MaxRequestsPerSecond: 1000, MaxAnswerBytes: 1 << 20,
 		UserAgent: "test", Logger: log, Transport: drone.RoundTripper(),
-		Around: func(network http.RoundTripper) http.RoundTripper { return labelled{network, network} },
+		Around: func(network http.RoundTripper) http.RoundTripper { return answering{network} },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +78,14 @@ func newRig(t *testing.T, drone *dronetest.Server, change ...func(*watchConfig))
 	return &rig{
 		poller: &poller{watcher: watcher, interval: cfg.Interval, now: time.Now, log: log}, drone: drone, logs: logs,
 	}
+}
+
+// answering gives the signs of life of requests.
+type answering struct{ http.RoundTripper }
+
+func (a answering) RoundTrip(req *http.Request) (*http.Response, error) {
+	defer sawAnswer(req.Context())
+	return a.RoundTripper.RoundTrip(req)
 }
 
 // mustPoll polls once, with all the time it needs.

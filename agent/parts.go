@@ -5,15 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/propagation"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"drone-otel-agent/droneapi"
 	"drone-otel-agent/exporters"
@@ -37,13 +32,7 @@ func newClient(cfg *Config, opts Options, observed observation) (*droneapi.Clien
 	drone.Logger = opts.Logger
 	drone.Failed = observed.failed
 	if observed.provider != nil {
-		drone.Around = func(network http.RoundTripper) http.RoundTripper {
-			return labelled{network, otelhttp.NewTransport(network,
-				otelhttp.WithMeterProvider(observed.provider.MeterProvider()),
-				otelhttp.WithTracerProvider(noop.NewTracerProvider()),
-				otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()), // no headers of its own
-			)}
-		}
+		drone.Around = observed.provider.ObserveRequests(droneapi.URLTemplate, sawAnswer)
 	}
 	client, err := droneapi.New(drone)
 	if err != nil {
@@ -94,7 +83,7 @@ func askDrone(client func() *droneapi.Client) exporters.AskFunc {
 		user, err := client().UserOf(ctx, token)
 		var status *droneapi.HTTPError
 		switch {
-		case errors.As(err, &status) && status.Status == http.StatusUnauthorized:
+		case errors.As(err, &status) && status.Kind() == droneapi.Unauthorized:
 			return exporters.Unknown, nil
 		case err != nil:
 			return exporters.Unknown, err
@@ -103,23 +92,6 @@ func askDrone(client func() *droneapi.Client) exporters.AskFunc {
 		}
 		return exporters.Forbidden, nil
 	}
-}
-
-// labelled gives otelhttp the template of each request's URL.
-type labelled struct{ network, next http.RoundTripper }
-
-// CloseIdleConnections reaches the network, past otelhttp, which does not pass it on.
-func (l labelled) CloseIdleConnections() {
-	if network, can := l.network.(interface{ CloseIdleConnections() }); can {
-		network.CloseIdleConnections()
-	}
-}
-
-func (l labelled) RoundTrip(req *http.Request) (*http.Response, error) {
-	defer sawAnswer(req.Context())
-	labeler := &otelhttp.Labeler{}
-	labeler.Add(semconv.URLTemplate(droneapi.URLTemplate(req)))
-	return l.next.RoundTrip(req.WithContext(otelhttp.ContextWithLabeler(req.Context(), labeler)))
 }
 
 // plainHTTP tells whether the token crosses a network unprotected.

@@ -167,7 +167,11 @@ func TestStatus(t *testing.T) {
 			"nothing is known of Drone yet; last poll failed: polling: connection refused", "",
 		},
 		{
-			"refused", func(s *service) { s.polled(known, nil); s.nowReady(); s.reloaded(errors.New("a.yaml:1: x\na.yaml:2: y")) },
+			"refused", func(s *service) {
+				s.polled(known, nil)
+				s.nowReady()
+				s.reloaded(errors.New("a.yaml:1: x\na.yaml:2: y"))
+			},
 			"watching Drone 2.25.0 (community); data is 1m10s old; the newest configuration was refused: a.yaml:1: x a.yaml:2: y",
 			"READY=1",
 		},

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sort"
 	"time"
 
@@ -38,7 +37,7 @@ func (w *watcher) askOpen(ctx context.Context, r *repository) error {
 		build, err := w.api.Build(ctx, r.Repo, number)
 		var status *droneapi.HTTPError
 		switch {
-		case errors.As(err, &status) && status.Status == http.StatusNotFound:
+		case errors.As(err, &status) && status.Kind() == droneapi.NotFound:
 			if err := w.lost(ctx, r, number); err != nil {
 				return err
 			}

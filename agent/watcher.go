@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -218,7 +217,7 @@ func (w *watcher) forgetCounts() {
 // a web page in the place of the answer says nothing of the kind: some proxy put it there.
 func missing(err error) bool {
 	var status *droneapi.HTTPError
-	return errors.As(err, &status) && status.Status == http.StatusNotImplemented
+	return errors.As(err, &status) && status.Kind() == droneapi.NotImplemented
 }
 
 // askAllOpen asks about the open builds of every repository.
@@ -298,9 +297,8 @@ func refusal(err error) (gone, refused bool) {
 	if !errors.As(err, &status) {
 		return false, false
 	}
-	switch status.Status {
-	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
-		http.StatusGatewayTimeout:
+	switch status.Kind() {
+	case droneapi.Unauthorized, droneapi.TooManyRequests, droneapi.ProxyFailed:
 		return false, false
 	}
 	return status.Status < 500, true

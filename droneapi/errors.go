@@ -28,6 +28,39 @@ func (e *HTTPError) Error() string {
 	return text
 }
 
+// Kind is what a status says about the request and the server.
+type Kind int
+
+// The kinds that callers tell apart; the zero value is every other.
+const (
+	Other           Kind = iota
+	Unauthorized         // 401: Drone does not know the token
+	Forbidden            // 403: its user may not ask that
+	NotFound             // 404
+	NotImplemented       // 501: the edition does not have the endpoint
+	TooManyRequests      // 429
+	ProxyFailed          // 502, 503, 504: what stands in front of Drone got no answer from it
+)
+
+// Kind tells which kind of answer it is.
+func (e *HTTPError) Kind() Kind {
+	switch e.Status {
+	case http.StatusUnauthorized:
+		return Unauthorized
+	case http.StatusForbidden:
+		return Forbidden
+	case http.StatusNotFound:
+		return NotFound
+	case http.StatusNotImplemented:
+		return NotImplemented
+	case http.StatusTooManyRequests:
+		return TooManyRequests
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return ProxyFailed
+	}
+	return Other
+}
+
 // Missing tells whether the server does not have the endpoint: the community edition answers 501 to what
 // belongs to the enterprise edition, older servers 404.
 func (e *HTTPError) Missing() bool {
@@ -138,9 +171,6 @@ func retryable(status int, err error) bool {
 	case err != nil:
 		return true
 	}
-	switch status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
+	kind := (&HTTPError{Status: status}).Kind()
+	return kind == TooManyRequests || kind == ProxyFailed
 }

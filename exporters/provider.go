@@ -110,7 +110,7 @@ func exponentialHistograms(kind sdkmetric.InstrumentKind) sdkmetric.Aggregation 
 // newPushReader makes the reader that pushes, or nil where there is no endpoint.
 func (p *Provider) newPushReader(ctx context.Context, cfg ProviderConfig) (sdkmetric.Reader, error) {
 	otlp := *cfg.OTLP
-	target, err := otlp.resolve()
+	target, err := otlp.resolve(cfg.Logger)
 	if err != nil || target == nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ var ErrFixedPush = errors.New("a push begins and ends with the process")
 // is under way. What has been recorded stays. Interval, timeout and temporality are those the Provider was made
 // with. An error is a mistake in the configuration, or [ErrFixedPush]; the push goes on as it was then.
 func (p *Provider) SetOTLP(ctx context.Context, cfg OTLPConfig) error {
-	target, err := cfg.resolve()
+	target, err := cfg.resolve(p.logger)
 	if err != nil {
 		return err
 	}
@@ -171,9 +171,6 @@ func (p *Provider) SetOTLP(ctx context.Context, cfg OTLPConfig) error {
 func (p *Provider) Meter(name string, opts ...metric.MeterOption) metric.Meter {
 	return p.sdk.Meter(name, opts...)
 }
-
-// MeterProvider is for libraries that make their own meters, such as otelhttp.
-func (p *Provider) MeterProvider() metric.MeterProvider { return p.sdk }
 
 // WriteText writes what the OpenTelemetry instruments hold now to w, in the Prometheus text format. It
 // leaves out target_info and everything about the process: those describe whoever writes, not what was
