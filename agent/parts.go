@@ -74,6 +74,7 @@ func newGuard(cfg *Config, client func() *droneapi.Client, log *slog.Logger) (ex
 	}
 	return exporters.NewDroneGuard(askDrone(client), exporters.DroneGuardOptions{
 		StaleGood: 10 * cfg.staleAfter, AskTimeout: guardTimeout, Logger: log,
+		Familiar: func(token secret.Text) bool { return client().OwnToken(token) },
 	})
 }
 

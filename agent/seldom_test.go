@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,6 +187,68 @@ func TestOneBadRepository(t *testing.T) {
 		ended(drone, "a/bad")
 		r.pass(t, 8)
 		r.exact(t, "with one repository that answers rubbish")
+	})
+}
+
+// TestOneRepositoryHangs: Drone never answers about one repository. The others are seen all the same, the agent does
+// not wait for it all the time, and all is right when it answers again.
+func TestOneRepositoryHangs(t *testing.T) {
+	inBothEditions(t, func(t *testing.T, edition dronetest.Edition) {
+		drone := withPast(edition, 3, "a/b", "a/slow")
+		slow := dronetest.Slow()
+		drone.Intercept(func(w http.ResponseWriter, req *http.Request) bool {
+			return strings.HasPrefix(req.URL.Path, "/api/repos/a/slow/builds") && slow(w, req)
+		})
+		r := newRig(t, drone)
+		r.pass(t, 2)
+		ended(drone, "a/slow")
+		began := time.Now()
+		for range 20 {
+			ended(drone, "a/b")
+			r.pass(t, 1)
+		}
+		if took := time.Since(began); took > 20*r.interval+5*31*time.Second {
+			t.Errorf("20 polls took %s: the agent waits for the repository in all of them", took)
+		}
+		r.pass(t, 4)
+		if got := r.newest.Load().Repos[0].Finished["killed"]; got != 20 {
+			t.Errorf("%d builds were told beside a repository that hangs, want 20", got)
+		}
+		drone.Intercept(nil)
+		time.Sleep(time.Hour)
+		r.pass(t, 3)
+		r.exact(t, "when it answers again")
+		if got := r.newest.Load().Repos[0].Finished["killed"]; got != 21 {
+			t.Errorf("%d builds were told in the end, want 21", got)
+		}
+	})
+}
+
+// TestHangInTheMiddle: Drone lists its repositories and hangs then, which is seen within the time of one request.
+func TestHangInTheMiddle(t *testing.T) {
+	inBothEditions(t, func(t *testing.T, edition dronetest.Edition) {
+		slugs := []string{"a/1", "a/2", "a/3", "a/4", "a/5", "a/6", "a/7", "a/8", "a/9"}
+		drone := withPast(edition, 3, slugs...)
+		r := newRig(t, drone)
+		r.pass(t, 2)
+		slow := dronetest.Slow()
+		drone.Intercept(func(w http.ResponseWriter, req *http.Request) bool {
+			return strings.HasPrefix(req.URL.Path, "/api/repos/") && slow(w, req)
+		})
+		for _, slug := range slugs {
+			ended(drone, slug)
+		}
+		for r.newest.Load().Up {
+			began := time.Now()
+			err := r.poll(t.Context(), began.Add(r.interval))
+			if took := time.Since(began); took > 32*time.Second {
+				t.Fatalf("the poll took %s (%v), want the time of one request", took, err)
+			}
+			time.Sleep(r.interval)
+		}
+		drone.Intercept(nil)
+		r.pass(t, 6)
+		r.exact(t, "when it answers again")
 	})
 }
 

@@ -75,6 +75,8 @@ type watcher struct {
 	mu      sync.Mutex
 	told    []instruments.FinishedBuild
 	touched map[int64]*repository
+	// hung counts the repositories about which Drone gave no answer in time in this poll.
+	hung int
 
 	enterprise enterpriseState
 	community  communityState
@@ -94,6 +96,7 @@ func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log
 // A census of many repositories is spread over several polls: none takes much longer than until budget.
 func (w *watcher) poll(ctx context.Context, budget time.Time) error {
 	w.round++
+	w.hung = 0
 	err := w.pollOnce(ctx, budget)
 	if err != nil {
 		w.serverAsked = time.Time{} // it may be another server when it is back
@@ -264,6 +267,7 @@ func (w *watcher) touch(r *repository) {
 // outcome takes a repository's own errors for what they are, and lets the others through.
 func (w *watcher) outcome(r *repository, err error) error {
 	gone, refused := refusal(err)
+	refused = refused || w.hangsAlone(err)
 	switch {
 	case errors.Is(err, errNotNow):
 		return nil
@@ -279,6 +283,18 @@ func (w *watcher) outcome(r *repository, err error) error {
 		r.served()
 	}
 	return err
+}
+
+// hangsAlone tells whether err is a repository's that Drone hangs at, alone: one without an answer in time, a huge one
+// perhaps, must not take all others down in every poll. The second in a poll says that it is Drone that hangs.
+func (w *watcher) hangsAlone(err error) bool {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hung++
+	return w.hung == 1
 }
 
 // refusal tells whether err is Drone's refusal of one repository, and whether it says that there is no such

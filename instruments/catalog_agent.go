@@ -38,7 +38,7 @@ func aboutAgent() []Instrument {
 		},
 		{
 			Name: "drone.agent.poll.last_success_timestamp", Unit: "s", fractional: true,
-			Description: "When the last poll that succeeded ended, in Unix time.",
+			Description: "When the last poll that succeeded began, in Unix time: what is known of Drone is as old.",
 			Absent:      "until a poll has succeeded",
 			Example:     "time() - drone_agent_poll_last_success_timestamp_seconds > 300",
 			lasting:     true,

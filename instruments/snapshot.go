@@ -41,7 +41,7 @@ type Snapshot struct {
 	PollDuration time.Duration
 	// Up tells whether that poll succeeded.
 	Up bool
-	// Fresh is when the last good poll ended, the zero time before the first: the age of all below.
+	// Fresh is when the last good poll began, the zero time before the first: nothing below is older.
 	Fresh time.Time
 
 	// Server is the server as last seen, nil while unknown.
