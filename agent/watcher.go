@@ -99,7 +99,8 @@ func (w *watcher) poll(ctx context.Context, budget time.Time) error {
 	w.hung = 0
 	err := w.pollOnce(ctx, budget)
 	if err != nil {
-		w.serverAsked = time.Time{} // it may be another server when it is back
+		w.serverAsked = time.Time{}    // it may be another server when it is back
+		w.enterprise.polls = listEvery // and builds may have come and gone meanwhile that no queue showed
 	}
 	return err
 }

@@ -59,9 +59,11 @@ type pusher struct {
 	logger  *slog.Logger
 	closing atomic.Bool
 
-	// using is held to read while next is used, and to write to replace it.
+	// using is held to read while next and renew are used, and to write to replace them.
 	using sync.RWMutex
 	next  sdkmetric.Exporter
+	// renew makes another exporter like next, with a connection of its own; nil is that there is only next.
+	renew func(context.Context) (sdkmetric.Exporter, error)
 
 	mu        sync.Mutex
 	status    PushStatus
@@ -69,7 +71,12 @@ type pusher struct {
 	rejected  string // and with this complaint
 	round     struct{ taken, failed, rejected int }
 	mixed     bool // a round was partly taken: wait for a whole one
+	late      int  // exports in a row to which no answer came in time
 }
+
+// lateMost is how many exports in a row may get no answer in time before the connection is given up for another one.
+// What stands between may have lost the one there is, and go on as if it had not; a ping would tell after minutes.
+const lateMost = 2
 
 func newPusher(name string, logger *slog.Logger) *pusher {
 	return &pusher{logger: logger, status: PushStatus{State: PushWaiting, Endpoint: name}}
@@ -82,18 +89,39 @@ func (p *pusher) Status() PushStatus {
 	return p.status
 }
 
-// replace goes on with another exporter, to an endpoint of that name, when the exports under way have ended.
-func (p *pusher) replace(ctx context.Context, next sdkmetric.Exporter, name string) {
+// use goes on with the exporter that renew makes, to an endpoint of that name, when the exports under way have ended.
+func (p *pusher) use(ctx context.Context, name string, renew func(context.Context) (sdkmetric.Exporter, error)) error {
+	next, err := renew(ctx)
+	if err != nil {
+		return err
+	}
 	p.using.Lock()
 	before := p.next
-	p.next = next
+	p.next, p.renew = next, renew
 	p.mu.Lock()
-	p.status, p.mixed = PushStatus{State: PushWaiting, Endpoint: name}, false
+	p.status, p.mixed, p.late = PushStatus{State: PushWaiting, Endpoint: name}, false, 0
 	p.mu.Unlock()
 	p.using.Unlock()
 	if before != nil {
 		_ = before.Shutdown(context.WithoutCancel(ctx)) // it only closes a connection that nobody uses
 	}
+	return nil
+}
+
+// reconnect goes on with another connection.
+func (p *pusher) reconnect(ctx context.Context) {
+	p.using.Lock()
+	defer p.using.Unlock()
+	if p.renew == nil {
+		return
+	}
+	next, err := p.renew(ctx)
+	if err != nil {
+		p.logger.Debug("the push keeps its connection, as another one cannot be made", "err", err)
+		return
+	}
+	_ = p.next.Shutdown(context.WithoutCancel(ctx))
+	p.next = next
 }
 
 // exporter is the one to use until release is called.
@@ -146,17 +174,38 @@ func (p *pusher) Export(ctx context.Context, rm *metricdata.ResourceMetrics) err
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return nil // the program is ending; the last values are exported once more
 	}
+	if p.settle(err) {
+		p.reconnect(ctx)
+	}
+	return nil
+}
+
+// settle notes how an export ended, and tells whether its connection is to be given up.
+func (p *pusher) settle(err error) (giveUp bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.delivered {
 		p.failed(exportCause(err))
-		return nil
+		if p.late++; !isLate(err) {
+			p.late = 0
+		}
+		giveUp = p.late >= lateMost
+		if giveUp {
+			p.late = 0
+		}
+		return giveUp
 	}
+	p.late = 0
 	if err != nil { // some metrics could not be put into OTLP
 		p.rejected = err.Error()
 	}
 	p.taken()
-	return nil
+	return false
+}
+
+// isLate tells whether no answer came in time.
+func isLate(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded
 }
 
 // intercept sees every request's fate. What the Collector says of a part it did not take is taken out of

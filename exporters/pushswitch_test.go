@@ -2,7 +2,10 @@ package exporters
 
 import (
 	"errors"
+	"io"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,5 +107,84 @@ func TestPushCannotBeginLater(t *testing.T) {
 	}
 	if err := p.SetOTLP(t.Context(), OTLPConfig{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// mute is something between the agent and the Collector that has forgotten its connections: it goes on taking what
+// comes in, and passes nothing on. New connections are passed on.
+type mute struct {
+	net.Listener
+	to    string
+	quiet atomic.Int64 // connections up to this number are forgotten
+	count atomic.Int64
+}
+
+func newMute(t *testing.T, to string) *mute {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mute{Listener: listener, to: to}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go m.pass(conn, m.count.Add(1))
+		}
+	}()
+	return m
+}
+
+func (m *mute) pass(conn net.Conn, number int64) {
+	defer func() { _ = conn.Close() }()
+	on, err := net.Dial("tcp", m.to)
+	if err != nil {
+		return
+	}
+	defer func() { _ = on.Close() }()
+	go func() { _, _ = io.Copy(conn, on) }()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		if number > m.quiet.Load() {
+			_, _ = on.Write(buf[:n])
+		}
+	}
+}
+
+// A connection to which nobody listens any more is given up, though nothing says that it is dead.
+func TestPushGivesUpADeadConnection(t *testing.T) {
+	c := newCollector(t)
+	between := newMute(t, c.addr)
+	logs, logger := newLogbook(t)
+	p := newTestProvider(t, ProviderConfig{Logger: logger, OTLP: &OTLPConfig{
+		Endpoint: "http://" + between.Addr().String(), Interval: time.Hour, Timeout: 100 * time.Millisecond,
+	}})
+	for ctx := soon(t); p.Flush(ctx) != nil; { // 100 ms may be short for the first
+		if ctx.Err() != nil {
+			t.Fatal("no push at all")
+		}
+	}
+	between.quiet.Store(between.count.Load())
+	pushes := 0
+	for ctx := soon(t); p.Flush(ctx) != nil; pushes++ {
+		if ctx.Err() != nil {
+			t.Fatalf("%d pushes, and none went by another connection", pushes)
+		}
+	}
+	if pushes < lateMost {
+		t.Errorf("the connection was given up after %d pushes, want %d or more", pushes, lateMost)
+	}
+	for _, line := range logs.loud(t)[max(0, len(logs.loud(t))-2):] {
+		if !strings.Contains(line, "the OpenTelemetry Collector") {
+			t.Errorf("the log says %q", line)
+		}
 	}
 }
