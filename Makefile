@@ -7,8 +7,8 @@ SHELL := /bin/sh
 GO     ?= go
 BINARY := bin/drone-otel-agent
 # e2e/ and tools/ are modules of their own, so that what they need stays out of the agent's go.mod.
-MODULES      := . e2e tools
-CODE_MODULES := . e2e
+MODULES      := . e2e e2e/kubernetes tools tools/nfpm
+CODE_MODULES := . e2e e2e/kubernetes
 
 CC_FOUND := $(shell command -v "$$($(GO) env CC | cut -d' ' -f1)" 2>/dev/null)
 RACE     := $(if $(CC_FOUND),-race)
@@ -41,6 +41,39 @@ demo: ## the agent beside a simulated busy Drone server; EDITION=community, ARGS
 build: ## a static binary with its version, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
 
+SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
+COMMIT_TIME       := $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S 2>/dev/null)
+PACKAGE_VERSION   ?= $(shell deploy/package/version.sh '$(VERSION)' '$(COMMIT_TIME)')
+ARCHES            ?= amd64 arm64
+DIST              ?= dist
+MAINTAINER        ?= The drone-otel-agent authors <authors@drone-otel-agent.invalid>
+
+# The branch is empty: the same commit has the same binary wherever it is checked out.
+PACKAGE_ENV := GO='$(GO)' SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' PACKAGE_VERSION='$(PACKAGE_VERSION)' \
+	MAINTAINER='$(MAINTAINER)' ARCHES='$(ARCHES)' \
+	LDFLAGS='$(LDFLAGS) -X $(VERSION_PACKAGE).Version=$(PACKAGE_VERSION) -X $(VERSION_PACKAGE).Branch='
+
+.PHONY: package
+package: ## .deb, .rpm, tarballs, checksums in dist/; ARCHES=amd64, DIST=folder, PACKAGE_VERSION=1.2.3
+	@$(PACKAGE_ENV) DIST='$(DIST)' deploy/package/build.sh
+
+.PHONY: package-check
+package-check: package ## the packages can be built again to the byte; lintian and rpm, which it needs, find no fault
+	@$(PACKAGE_ENV) DIST='$(DIST)' deploy/package/check.sh
+
+# An image in Docker's format: OCI's has no place for the health check. Docker itself takes neither word.
+IMAGE       ?= drone-otel-agent
+ENGINE      ?= $(firstword $(foreach engine,podman buildah docker,$(shell command -v $(engine) 2>/dev/null)))
+IMAGE_FLAGS := $(if $(filter docker,$(notdir $(firstword $(ENGINE)))),,--format docker --timestamp $(SOURCE_DATE_EPOCH))
+
+.PHONY: image
+image: build ## the container's image, by podman, buildah or docker; ENGINE=docker, IMAGE=name, GOARCH=arm64
+	@[ -n '$(ENGINE)' ] || { echo 'make image needs podman, buildah or docker' >&2; exit 1; }
+	@rm -rf bin/state && mkdir -p bin/state && mkdir -m 700 bin/state/drone-otel-agent
+	$(ENGINE) build $(IMAGE_FLAGS) --platform "linux/$$($(GO) env GOARCH)" --build-arg VERSION='$(or $(VERSION),unknown)' \
+		--build-arg REVISION='$(REVISION)' --build-arg CREATED='$(DATE)' --file Containerfile \
+		--tag '$(IMAGE):$(or $(VERSION),unknown)' --tag '$(IMAGE):latest' .
+
 .PHONY: test
 test: test-unit test-e2e ## everything: units, scripts of the real command, the real Collector and Prometheus
 
@@ -53,6 +86,23 @@ test-unit: ## units and scripts of the real command
 .PHONY: test-e2e
 test-e2e: ## the agent's binary beside the real Collector and the real Prometheus
 	cd e2e && AGENT_BUILD_FLAGS='$(RACE)' $(GO) test -count=1 ./...
+
+# The package of this commit, and the same as a later version, for the upgrade.
+.PHONY: test-systemd
+test-systemd: ## the Debian package on a booted systemd: needs Debian and root
+	@e2e/systemd/container.sh root >/dev/null
+	@$(MAKE) --no-print-directory package ARCHES="$$($(GO) env GOARCH)" DIST=bin/systemd/first
+	@$(MAKE) --no-print-directory package ARCHES="$$($(GO) env GOARCH)" DIST=bin/systemd/next \
+		PACKAGE_VERSION='$(PACKAGE_VERSION)+next'
+	cd e2e && AGENT_PACKAGES='$(CURDIR)/bin/systemd' $(GO) test -count=1 -tags systemd -timeout 15m ./systemd
+
+.PHONY: test-image
+test-image: ## the container's image, built and run by podman: needs Debian and root
+	cd e2e && $(GO) test -count=1 -tags image ./image
+
+.PHONY: test-kubernetes
+test-kubernetes: ## the manifests, by Kubernetes' own code
+	cd e2e/kubernetes && $(GO) test -count=1 ./...
 
 .PHONY: bench
 bench: ## requests, bytes, time and allocations of a poll, the time of a scrape

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	systemdjournal "github.com/coreos/go-systemd/v22/journal"
@@ -42,4 +43,10 @@ func serviceManager(log *slog.Logger) agent.Service {
 			return err
 		},
 	}
+}
+
+// socketsPassed tells that systemd has opened sockets for this process, as it does where the .socket unit is enabled:
+// they are taken without --web.systemd-socket, too, as the port could not be had otherwise.
+func socketsPassed() bool {
+	return os.Getenv("LISTEN_FDS") != "" && os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid())
 }

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"drone-otel-agent/agent"
+)
+
+var testRelease = release{
+	version: "1.2.3", maintainer: "Somebody <somebody@example.com>", date: time.Date(2006, 1, 2, 3, 4, 5, 0, time.UTC),
+}
+
+// unroff is what a reader sees of a page, without its layout.
+func unroff(page []byte) string {
+	return strings.NewReplacer(`\-`, "-", `\e`, `\`, `\&`, "", `\fB`, "", `\fI`, "", `\fR`, "").Replace(string(page))
+}
+
+// TestCommandPage holds that what the binary says of its flags and commands is in its manual page.
+func TestCommandPage(t *testing.T) {
+	t.Parallel()
+	binary := filepath.Join(t.TempDir(), "agent")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../..")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the agent: %v\n%s", err, output)
+	}
+	text, err := commandPage(t.Context(), binary, testRelease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, err := exec.CommandContext(t.Context(), binary, "--help-long").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := unroff(text)
+	flags := regexp.MustCompile(`--(?:\[no-\])?([a-z][a-z.-]*[a-z])`).FindAllSubmatch(help, -1)
+	if len(flags) < 8 {
+		t.Errorf("--help-long has %d flags", len(flags))
+	}
+	for _, flag := range flags {
+		if !strings.Contains(page, "--"+string(flag[1])) {
+			t.Errorf("the page has no --%s", flag[1])
+		}
+	}
+	for _, want := range []string{"2006-01-02", "drone-otel-agent 1.2.3", "\n.SS\ncheck [<flags>]", "\n.SH OPTIONS\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	readable(t, text)
+}
+
+// TestConfigPage holds that every key is in the manual page with its default and some words.
+func TestConfigPage(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("../../../agent/config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := configPage(source, testRelease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file yaml.Node
+	if err := yaml.Unmarshal(source, &file); err != nil {
+		t.Fatal(err)
+	}
+	page := unroff(text)
+	for _, key := range leaves("", file.Content[0]) {
+		// The tag of an item, perhaps tags of more keys, and the first line of a text.
+		if !regexp.MustCompile(`\n\.T[PQ]\n` + regexp.QuoteMeta(key) + `: .+(\n\.TQ\n.+)*\n[^.]`).MatchString(page) {
+			t.Errorf("the page has no %s, or no words on it", key)
+		}
+	}
+	if !strings.Contains(page, "drone.timeout: 30s\nHow long one request may take.\n") {
+		t.Error("the page does not have the default and the comment of drone.timeout")
+	}
+	if !strings.Contains(page, "${NAME} is replaced from the environment") {
+		t.Error("the page has nothing of the comment at the file's head")
+	}
+	readable(t, text)
+}
+
+func leaves(path string, node *yaml.Node) []string {
+	var all []string
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, value := path+node.Content[i].Value, node.Content[i+1]
+		if value.Kind == yaml.MappingNode && len(value.Content) > 0 {
+			all = append(all, leaves(name+".", value)...)
+			continue
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// readable lets groff read a page, where it is there.
+func readable(t *testing.T, page []byte) {
+	t.Helper()
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), groff, "-man", "-ww", "-z", "-Tutf8")
+	cmd.Stdin = bytes.NewReader(page)
+	if output, err := cmd.CombinedOutput(); err != nil || len(output) > 0 {
+		t.Errorf("groff says: %v\n%s", err, output)
+	}
+}
+
+// TestExamples loads every piece of configuration that the manual pages show.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for _, secret := range []string{"drone-token", "prometheus-token", "NAME.token"} {
+		if err := os.WriteFile(filepath.Join(folder, secret), []byte("token\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	for _, page := range []string{commandTemplate, configTemplate} {
+		for _, block := range regexp.MustCompile(`(?s)\n\.EX\n(.*?)\n\.EE\n`).FindAllStringSubmatch(page, -1) {
+			text := strings.ReplaceAll(unroff([]byte(block[1])), "/run/secrets", folder)
+			if !regexp.MustCompile(`^[a-z]+:\n`).MatchString(text) {
+				continue // commands, a unit
+			}
+			seen++
+			environment := map[string]string{"CREDENTIALS_DIRECTORY": folder}
+			if !strings.HasPrefix(text, "drone:") { // it is shown as a part of one that has this
+				environment["DRONE_SERVER"], environment["DRONE_TOKEN"] = "https://drone.example.com", "token"
+			}
+			file := filepath.Join(folder, fmt.Sprintf("%d.yaml", seen))
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := agent.LoadConfig(file, func(name string) (string, bool) {
+				value, found := environment[name]
+				return value, found
+			})
+			if err != nil {
+				t.Errorf("%v in\n%s", err, text)
+			}
+		}
+	}
+	if seen != 4 {
+		t.Errorf("the pages show %d configurations", seen)
+	}
+}
+
+func TestConfigMistakes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"a: 1\n":                      "a: it has no comment",
+		"# A.\na: {}\nb:\n  c: 1\n":   "b.c: it has no comment",
+		"- 1\n":                       "no mapping",
+		"a: [\n":                      "did not find",
+		"# A.\na: 1\nb:\n  a: true\n": "b.a: it has no comment",
+	} {
+		if _, err := configPage([]byte(text), testRelease); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q gives %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestDebianChangelog(t *testing.T) {
+	t.Parallel()
+	const signature = " -- Somebody <somebody@example.com>  "
+	for _, test := range []struct{ name, text, want string }{
+		{
+			"unreleased", "# Changelog\n\nAll.\n\n## Unreleased\n\n### Added\n\n- One.\n",
+			"drone-otel-agent (1.2.3) unstable; urgency=medium\n\n  [ Added ]\n  * One.\n\n" +
+				signature + "Mon, 02 Jan 2006 03:04:05 +0000\n",
+		},
+		{
+			"two versions", "## [1.2.3] - 2006-01-01\n\n- A change that goes on for longer than a line of a changelog " +
+				"of\n  Debian's may be.\n- Two.\n\n## [1.2.2] - 2005-12-31\n\n### Fixed\n\n- Three.\n",
+			"drone-otel-agent (1.2.3) unstable; urgency=medium\n\n" +
+				"  * A change that goes on for longer than a line of a changelog of Debian's may\n    be.\n  * Two.\n\n" +
+				signature + "Mon, 02 Jan 2006 03:04:05 +0000\n\n" +
+				"drone-otel-agent (1.2.2) unstable; urgency=medium\n\n  [ Fixed ]\n  * Three.\n\n" +
+				signature + "Sat, 31 Dec 2005 00:00:00 +0000\n",
+		},
+	} {
+		got, err := debianChangelog([]byte(test.text), testRelease)
+		if diff := cmp.Diff(test.want, string(got)); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got)\n%s", test.name, err, diff)
+		}
+	}
+	for text, want := range map[string]string{
+		"# Changelog\n":                   "no version",
+		"## Unreleased\n\n## 1.0.0\n":     "reading the date of 1.0.0",
+		"## Unreleased\n\n## Yesterday\n": "reading the date of Yesterday",
+	} {
+		if _, err := debianChangelog([]byte(text), testRelease); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q gives %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestLicenses holds that every module in the binary has its licence there, and that no tool's has.
+func TestLicenses(t *testing.T) {
+	t.Chdir("../../..")
+	modules, err := linked(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, len(modules))
+	for i, m := range modules {
+		names[i] = m.Path
+	}
+	for module, want := range map[string]bool{
+		"go.dev": true, "github.com/alecthomas/kingpin/v2": true, "go.opentelemetry.io/otel": true,
+		"github.com/google/go-cmp": false, "drone-otel-agent": false,
+	} {
+		if slices.Contains(names, module) != want {
+			t.Errorf("%s is among the modules: %t", module, !want)
+		}
+	}
+	text, err := licenses(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(text), "=\n"+name+": ") {
+			t.Errorf("the licence of %s is not there", name)
+		}
+	}
+}
