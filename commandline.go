@@ -35,20 +35,26 @@ func parse(args []string, stdout io.Writer) (*commandLine, error) {
 	app.Version(version.Print(program))
 	app.HelpFlag.Short('h')
 	app.Flag("config.file", "Configuration file; without one the built-in defaults and the environment hold: "+
-		"DRONE_SERVER and DRONE_TOKEN are enough.").IsSetByUser(&named).StringVar(&line.configFile)
+		"DRONE_SERVER and DRONE_TOKEN are enough.").PlaceHolder("FILE").IsSetByUser(&named).StringVar(&line.configFile)
 	promslogflag.AddFlags(app, &line.log)
 	run := app.Command("run", "Poll, serve and push until stopped.").Default()
 	run.Flag("web.listen-address", "Address to listen on, host:port; may be given more than once. It wins over "+
-		"prometheus.listen_address.").StringsVar(&line.listen)
+		"prometheus.listen_address.").PlaceHolder("ADDRESS").StringsVar(&line.listen)
 	run.Flag("web.config.file", "File that turns on TLS and more, see exporter-toolkit's web-configuration.").
-		IsSetByUser(&web).StringVar(&line.webConfig)
-	run.Flag("web.systemd-socket", "Take the sockets of systemd's socket activation instead of listening.").
+		PlaceHolder("FILE").IsSetByUser(&web).StringVar(&line.webConfig)
+	run.Flag("web.systemd-socket", "Take the sockets of systemd's socket activation instead of listening. They are taken "+
+		"without it, too, where there are any; with it their absence is a mistake.").
 		BoolVar(&line.systemdSocket)
-	check := app.Command("check", "Check the configuration, the token, its rights and the Collector, and say what to mend.")
+	check := app.Command("check", "Check the configuration, the token, its rights and the Collector, and say what to "+
+		"mend.")
 	check.Flag("offline", "Check the configuration alone, and ask nobody.").BoolVar(&line.offline)
 	once := app.Command("once", "Print one full census in the Prometheus text format.")
 	once.Flag("builds", "Print instead the builds that would be told if the agent were started now: those that ended "+
 		"since its state was written. Nothing is changed.").BoolVar(&line.builds)
+	healthcheck := app.Command("healthcheck", "Ask the agent that runs in the same container whether it is well: exit "+
+		"code 0, or 1 and why it is not.")
+	healthcheck.Flag("web.listen-address", "Where it listens, as given to run; without, what the configuration says.").
+		PlaceHolder("ADDRESS").StringsVar(&line.listen)
 	command, err := app.Parse(args)
 	if line.answered {
 		return line, nil

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/prometheus/common/version"
+	// Mozilla's authorities, for where the system has none, as in the container's image.
+	_ "golang.org/x/crypto/x509roots/fallback"
 
 	"drone-otel-agent/agent"
 )
@@ -28,6 +30,7 @@ const (
 )
 
 func main() {
+	noCore()
 	// Between two polls there is little to do, and much to throw away after one: collecting garbage more often costs
 	// little processor time and saves a third of the memory. GOGC in the environment wins.
 	if os.Getenv("GOGC") == "" {
@@ -49,6 +52,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if line.answered {
 		return exitOK
 	}
+	if line.command == "healthcheck" {
+		return exitCode(agent.Healthcheck(ctx, line.configFile, os.LookupEnv, line.listen), stderr)
+	}
 	log, stderr := newLogger(line, stderr)
 	load := func() (*agent.Config, error) { return agent.LoadConfig(line.configFile, os.LookupEnv) }
 	config, err := load()
@@ -58,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	opts := agent.Options{
 		Config: config, Reload: load, ListenAddresses: line.listen, WebConfigFile: line.webConfig,
-		SystemdSocket: line.systemdSocket, Version: version.Version, Logger: log,
+		SystemdSocket: line.systemdSocket || socketsPassed(), Version: version.Version, Logger: log,
 	}
 	switch {
 	case line.offline:

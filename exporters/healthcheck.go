@@ -19,7 +19,7 @@ import (
 // agent's name is not loopback's. An agent that wants a client's certificate is well when it has said so, and one
 // with basic auth or a rate limit when it refuses a client for that: more cannot be asked from here.
 func Healthcheck(ctx context.Context, address string) error {
-	host, err := local(address)
+	host, err := local(ctx, address)
 	if err != nil {
 		return fmt.Errorf("asking the agent at %s: %w", address, err)
 	}
@@ -32,12 +32,12 @@ func Healthcheck(ctx context.Context, address string) error {
 }
 
 // local is where somebody on this machine reaches who listens on an address.
-func local(address string) (string, error) {
+func local(ctx context.Context, address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", fmt.Errorf("an address has the form host:port: %w", err)
 	}
-	if number, err := net.LookupPort("tcp", port); err != nil || number == 0 {
+	if number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil || number == 0 {
 		return "", fmt.Errorf("which port it is cannot be told from %q", port)
 	}
 	// Who listens on every address of the machine does so for both families.
