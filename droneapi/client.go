@@ -30,7 +30,8 @@ type Config struct {
 	TLS   TLSConfig
 	// Timeout bounds one request, from sending to the last byte of the answer.
 	Timeout time.Duration
-	// MaxConcurrentRequests bounds the requests under way at once.
+	// MaxConcurrentRequests bounds the requests under way at once; those about tokens of others come on top, three
+	// at most.
 	MaxConcurrentRequests int
 	// MaxRequestsPerSecond bounds the requests sent in any second, retries counted.
 	MaxRequestsPerSecond float64
@@ -63,6 +64,7 @@ var errAskedToWait = errors.New("asked to wait longer than a retry does")
 type Client struct {
 	server *url.URL
 	token  secret.Source
+	proxy  []secret.Text // what the proxy in front of the server is told
 	rest   *resty.Client
 	http   *http.Client
 	failed func(error)
@@ -75,17 +77,17 @@ type Client struct {
 func New(cfg Config) (*Client, error) {
 	base := cfg.Transport
 	if base == nil {
-		tlsConfig, err := cfg.TLS.build()
-		if err != nil {
+		var err error
+		if base, err = newRenewed(cfg.TLS, cfg.network, cfg.Logger); err != nil {
 			return nil, err
 		}
-		base = network(cfg, tlsConfig)
 	}
 	if cfg.Around != nil {
 		base = cfg.Around(base)
 	}
+	limited := newTransport(base, cfg)
 	hc := &http.Client{
-		Transport:     newTransport(base, cfg),
+		Transport:     limited,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	rest := resty.NewWithClient(hc).
@@ -99,9 +101,11 @@ func New(cfg Config) (*Client, error) {
 		SetRetryMaxWaitTime(retryMaxWait).
 		SetRetryAfter(beforeRetry).
 		AddRetryCondition(func(resp *resty.Response, err error) bool {
-			return resp != nil && retryable(resp.StatusCode(), err)
+			return resp != nil && retryable(resp.StatusCode(), err) && !aboutOthers(resp.Request.Context())
 		})
-	return &Client{server: cfg.Server, token: cfg.Token, rest: rest, http: hc, failed: cfg.Failed}, nil
+	return &Client{
+		server: cfg.Server, token: cfg.Token, proxy: limited.proxy, rest: rest, http: hc, failed: cfg.Failed,
+	}, nil
 }
 
 // beforeRetry says how long to wait for the next attempt. Resty asks between two attempts and after no last one, so
@@ -155,30 +159,34 @@ func (c *Client) exchange(ctx context.Context, token secret.Source, path string,
 		return transportError(path, err)
 	}
 	defer func() { _ = resp.RawBody().Close() }()
+	secrets := append([]secret.Text{text}, c.proxy...)
 	raw := resp.RawBody().(*body).raw //nolint:forcetypeassert // every answer comes through transport
 	switch {
 	case resp.StatusCode() >= 300 && resp.StatusCode() < 400:
-		return c.redirectError(path, resp.RawResponse, text)
+		return c.redirectError(path, resp.RawResponse, secrets)
 	case resp.StatusCode() != http.StatusOK:
-		return statusError(path, resp.RawResponse, raw, text)
+		return statusError(path, resp.RawResponse, raw, secrets)
 	}
-	if err := checkContent(path, resp.Header(), text); err != nil {
+	if err := checkContent(path, resp.Header(), secrets); err != nil {
 		return err
 	}
 	if err := read(raw); err != nil {
-		return &DataError{Path: path, Err: redactError(err, text)}
+		return &DataError{Path: path, Err: redactError(err, secrets)}
 	}
 	return nil
 }
 
 // network is the transport to a real server: HTTP's defaults, with connections kept for the requests of the
 // next poll.
-func network(cfg Config, tlsConfig *tls.Config) http.RoundTripper {
+func (cfg Config) network(tlsConfig *tls.Config) *http.Transport {
 	out := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented to be one
 	out.TLSClientConfig = tlsConfig
-	out.MaxIdleConnsPerHost = cfg.MaxConcurrentRequests
+	out.MaxIdleConnsPerHost = cfg.MaxConcurrentRequests + othersSlots
 	out.ResponseHeaderTimeout = cfg.Timeout
 	out.MaxResponseHeaderBytes = 64 << 10
+	// HTTP/2 keeps one connection for everything, and a request that times out does not end it: one that is dead
+	// without a word would fail every poll until the kernel gives it up, after a quarter of an hour.
+	out.HTTP2 = &http.HTTP2Config{SendPingTimeout: cfg.Timeout / 2, PingTimeout: cfg.Timeout / 2}
 	return out
 }
 
@@ -195,40 +203,40 @@ func transportError(path string, err error) error {
 	return &TransportError{Path: path, Err: err}
 }
 
-func statusError(path string, resp *http.Response, raw []byte, token secret.Text) error {
+func statusError(path string, resp *http.Response, raw []byte, secrets []secret.Text) error {
 	out := &HTTPError{Path: path, Status: resp.StatusCode, RetryAfter: parseRetryAfter(resp.Header)}
 	var said struct {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(raw, &said) == nil {
-		out.Message = clip(redact(said.Message, token))
+		out.Message = clip(secret.Redact(said.Message, secrets...))
 	}
 	return out
 }
 
 // redirectError names the address to configure, where the redirect leads to the same path elsewhere.
-func (c *Client) redirectError(reqPath string, resp *http.Response, token secret.Text) error {
+func (c *Client) redirectError(reqPath string, resp *http.Response, secrets []secret.Text) error {
 	out := &RedirectError{Path: reqPath, Status: resp.StatusCode}
 	to, err := resp.Location() // the transport has taken query and user information out of it
 	if err != nil {
 		return out
 	}
-	out.Location = clip(redact(to.String(), token))
+	out.Location = clip(secret.Redact(to.String(), secrets...))
 	prefix, same := strings.CutSuffix(strings.TrimRight(to.EscapedPath(), "/"), reqPath)
 	server := to.Scheme + "://" + to.Host + prefix
 	if same && (to.Scheme == "https" || to.Scheme == "http") && server != c.rest.BaseURL {
-		out.Server = clip(redact(server, token))
+		out.Server = clip(secret.Redact(server, secrets...))
 	}
 	return out
 }
 
-func checkContent(path string, header http.Header, token secret.Text) error {
+func checkContent(path string, header http.Header, secrets []secret.Text) error {
 	said := header.Get("Content-Type")
 	kind, _, err := mime.ParseMediaType(said)
 	if err == nil && kind == "application/json" {
 		return nil
 	}
-	return &ContentError{Path: path, ContentType: clip(redact(said, token)), HTML: kind == "text/html"}
+	return &ContentError{Path: path, ContentType: clip(secret.Redact(said, secrets...)), HTML: kind == "text/html"}
 }
 
 // parseRetryAfter reads both forms of the header: seconds and a date.

@@ -52,9 +52,16 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 // User returns who the client's own token is.
 func (c *Client) User(ctx context.Context) (User, error) { return c.user(ctx, c.token) }
 
-// UserOf returns who another token is. A 401 means that Drone does not know it.
+// UserOf returns who another token is. A 401 means that Drone does not know it. It is asked once, without retries,
+// beside the client's other requests: see othersSlots.
 func (c *Client) UserOf(ctx context.Context, token secret.Text) (User, error) {
-	return c.user(ctx, secret.Static(token))
+	return c.user(context.WithValue(ctx, othersKey{}, true), secret.Static(token))
+}
+
+// OwnToken tells whether a token is the client's own.
+func (c *Client) OwnToken(token secret.Text) bool {
+	own, err := c.token.Get()
+	return err == nil && !own.Empty() && own.Equal(token)
 }
 
 func (c *Client) user(ctx context.Context, token secret.Source) (User, error) {

@@ -183,12 +183,15 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// methods are the typed methods, each asked for something that the recorded world holds.
-var methods = []struct {
+// method is a typed method of the client.
+type method struct {
 	name, path string
 	enterprise bool
 	call       func(context.Context, *droneapi.Client) (any, error)
-}{
+}
+
+// methods are all of them, each asked for something that the recorded world holds.
+var methods = []method{
 	{"Version", "/version", false,
 		func(ctx context.Context, c *droneapi.Client) (any, error) { return c.Version(ctx) }},
 	{"User", "/api/user", false,

@@ -13,13 +13,15 @@ import (
 	"drone-otel-agent/droneapi/dronetest"
 )
 
-// askMany lets n goroutines ask each method in turn and returns when all are done.
+// askMany lets n goroutines ask each method in turn and returns when all are done. What is asked about the tokens of
+// others has limits of its own: see others_test.go.
 func askMany(t *testing.T, s scene, n int) {
 	t.Helper()
+	own := slices.DeleteFunc(slices.Clone(methods), func(m method) bool { return m.name == "UserOf" })
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			method := methods[i%len(methods)]
+			method := own[i%len(own)]
 			if _, err := method.call(t.Context(), s.Client); err != nil {
 				t.Errorf("%s: %v", method.name, err)
 			}

@@ -3,31 +3,16 @@ package droneapi
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"unicode"
 
 	"drone-otel-agent/internal/secret"
 )
 
-// redact cuts a token out of a text that came from elsewhere: a server can echo what it was sent, in a message,
-// in an address, in a line that net/http does not understand and quotes.
-func redact(text string, token secret.Text) string {
-	word := token.Reveal()
-	if word == "" {
-		return text
-	}
-	quoted := strings.Trim(strconv.Quote(word), `"`)
-	for _, form := range []string{word, url.PathEscape(word), url.QueryEscape(word), quoted} {
-		text = strings.ReplaceAll(text, form, token.String())
-	}
-	return text
-}
-
-// redactError does the same for an error's text. What the error is stays to be found by errors.As and errors.Is.
-func redactError(err error, token secret.Text) error {
+// redactError cuts secrets out of an error's text. What the error is stays to be found by errors.As and errors.Is.
+func redactError(err error, secrets []secret.Text) error {
 	text := err.Error()
-	if clean := redact(text, token); clean != text {
+	if clean := secret.Redact(text, secrets...); clean != text {
 		return &redactedError{text: clean, err: err}
 	}
 	return err

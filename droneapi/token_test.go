@@ -16,6 +16,7 @@ import (
 
 	"drone-otel-agent/droneapi"
 	"drone-otel-agent/droneapi/dronetest"
+	"drone-otel-agent/internal/certtest"
 	"drone-otel-agent/internal/secret"
 )
 
@@ -200,5 +201,30 @@ func TestTokenFile(t *testing.T) {
 	// Another's token is not the file's business.
 	if user, err := s.UserOf(context.WithoutCancel(t.Context()), secret.New(token)); user.Login != "prometheus" {
 		t.Errorf("%+v, %v", user, err)
+	}
+}
+
+// TestTokenFileReplaced rotates Drone's token in every way in which files are replaced, over real connections: the
+// next request has the new one, and nothing fails as long as Drone knows both.
+func TestTokenFileReplaced(t *testing.T) {
+	for _, way := range certtest.Ways() {
+		t.Run(string(way), func(t *testing.T) {
+			t.Parallel()
+			drone := dronetest.New(dronetest.Enterprise)
+			if err := drone.LoadRecorded(); err != nil {
+				t.Fatal(err)
+			}
+			folder := certtest.NewFolder(t, way)
+			folder.Put(t, map[string][]byte{"token": []byte("token-of-user0001\n"), "other": []byte("stays")})
+			client := newClient(t, serve(t, drone).URL, func(c *droneapi.Config) {
+				c.Token = secret.NewFile(folder.Path("token"))
+			})
+			for _, user := range []string{"user0002", "user0001", "user0003"} { // of the same length
+				folder.Put(t, map[string][]byte{"token": []byte("token-of-" + user + "\n")})
+				if got, err := client.User(t.Context()); err != nil || got.Login != user {
+					t.Errorf("asked as %+v, %v, want %s", got, err, user)
+				}
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package exporters
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -104,6 +105,14 @@ func (c *collector) next(t *testing.T) push {
 		t.Fatal("no push arrived")
 		return push{}
 	}
+}
+
+// lastHeader gives a header of the newest push; empty where there is none.
+func (c *collector) lastHeader(name string) (value string) {
+	for len(c.pushes) > 0 {
+		value = strings.Join((<-c.pushes).headers[name], ",")
+	}
+	return value
 }
 
 // metrics gives all metrics of a push by name.

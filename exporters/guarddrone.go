@@ -38,9 +38,13 @@ type DroneGuardOptions struct {
 	// CacheSize is how many tokens are remembered, of the good and of the others each: 1,024.
 	CacheSize int
 	// StrangersPerSecond and StrangersBurst bound the questions about tokens that were not good before:
-	// 1 and 10.
+	// 1 and 10. StrangersAtOnce bounds those under way, so that others do not wait for them: 2.
 	StrangersPerSecond float64
 	StrangersBurst     int
+	StrangersAtOnce    int
+	// Familiar tells of a token that it is no stranger's, though Drone was not asked about it yet; nil knows none.
+	// Otherwise nobody is let in who comes for the first time while strangers try one token after the other.
+	Familiar func(secret.Text) bool
 	// Logger is told when Drone cannot be asked and when it can again.
 	Logger *slog.Logger
 }
@@ -66,7 +70,10 @@ func NewDroneGuard(ask AskFunc, opts DroneGuardOptions) (Guard, error) {
 		return nil, fmt.Errorf("making room for %d tokens: %w", opts.CacheSize, err)
 	}
 	limit := rate.NewLimiter(rate.Limit(opts.StrangersPerSecond), opts.StrangersBurst)
-	return &droneGuard{ask: ask, opts: opts, good: good, others: others, strangers: limit}, nil
+	return &droneGuard{
+		ask: ask, opts: opts, good: good, others: others, strangers: limit,
+		asking: make(chan struct{}, opts.StrangersAtOnce),
+	}, nil
 }
 
 func (o DroneGuardOptions) withDefaults() DroneGuardOptions {
@@ -78,6 +85,10 @@ func (o DroneGuardOptions) withDefaults() DroneGuardOptions {
 	o.CacheSize = orDefault(o.CacheSize, 1024)
 	o.StrangersPerSecond = orDefault(o.StrangersPerSecond, 1)
 	o.StrangersBurst = orDefault(o.StrangersBurst, 10)
+	o.StrangersAtOnce = orDefault(o.StrangersAtOnce, 2)
+	if o.Familiar == nil {
+		o.Familiar = func(secret.Text) bool { return false }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -107,6 +118,7 @@ type droneGuard struct {
 	others    *lru.Cache[digest, memory]
 	flight    singleflight.Group
 	strangers *rate.Limiter
+	asking    chan struct{} // slots for questions about strangers
 
 	mu   sync.Mutex
 	away bool // the last question failed
@@ -176,7 +188,8 @@ func (g *droneGuard) question(ctx context.Context, key digest, token secret.Text
 	if answer, ok := g.remembered(key); ok {
 		return answer
 	}
-	if !g.good.Contains(key) && !g.strangers.Allow() {
+	stranger := !g.good.Contains(key) && !g.opts.Familiar(token)
+	if stranger && !g.strangers.Allow() {
 		return Answer{
 			Decision: TooMany,
 			Message: "Too many tokens that Drone does not know were tried here; " +
@@ -186,6 +199,14 @@ func (g *droneGuard) question(ctx context.Context, key digest, token secret.Text
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.opts.AskTimeout)
 	defer cancel()
+	if stranger {
+		select {
+		case g.asking <- struct{}{}:
+			defer func() { <-g.asking }()
+		case <-ctx.Done():
+			return g.askedInVain(key, time.Now())
+		}
+	}
 	decision, err := g.ask(ctx, token)
 	if err == nil && decision != Allowed && decision != Forbidden && decision != Unknown {
 		err = fmt.Errorf("asking Drone about a token: decision %d is none", decision)

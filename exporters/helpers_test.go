@@ -3,23 +3,14 @@ package exporters
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +18,8 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.uber.org/goleak"
+
+	"drone-otel-agent/internal/certtest"
 )
 
 // theToken is what no output may ever hold.
@@ -112,73 +105,29 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-// authority makes certificates for a test.
+// authority makes certificates for a test, in files.
 type authority struct {
-	dir    string
-	cert   *x509.Certificate
-	key    *ecdsa.PrivateKey
+	*certtest.Authority
+
 	CAFile string
 }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{dir: t.TempDir()}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	a.cert, a.key, a.CAFile, _ = a.issue(t, "ca", template)
-	return a
+	ca := certtest.NewAuthority(t)
+	return &authority{ca, ca.File}
 }
 
 // leaf makes a certificate for 127.0.0.1 that serves and asks, and gives its files.
 func (a *authority) leaf(t *testing.T, name string) (certFile, keyFile string) {
 	t.Helper()
-	_, _, certFile, keyFile = a.issue(t, name, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	})
-	return certFile, keyFile
-}
-
-func (a *authority) issue(
-	t *testing.T, name string, template *x509.Certificate,
-) (cert *x509.Certificate, key *ecdsa.PrivateKey, certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile, keyFile = filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key")
-	writeFile(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	writeFile(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
-	return cert, key, certFile, keyFile
+	return a.Issue(t, certtest.Leaf{Name: name}).Write(t, t.TempDir())
 }
 
 // clientTLS trusts the authority, and shows a certificate where there is one.
 func (a *authority) clientTLS(t *testing.T, certFile, keyFile string) *tls.Config {
 	t.Helper()
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	config := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{RootCAs: a.Pool(), MinVersion: tls.VersionTLS12}
 	if certFile != "" {
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err != nil {

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	commonconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v3"
+
+	"drone-otel-agent/internal/clienttls"
 )
 
 // Listen opens every socket, or none: an error says which address could not be had and why.
@@ -109,10 +113,20 @@ func ValidateWebConfig(file string, guarded bool) error {
 		return fmt.Errorf("web configuration: %w", err)
 	}
 	var config struct {
+		TLS struct {
+			ClientCAs string `yaml:"client_ca_file"`
+		} `yaml:"tls_server_config"`
 		Users map[string]any `yaml:"basic_auth_users"`
 	}
 	if err := yaml.Unmarshal(raw, &config); err != nil {
 		return fmt.Errorf("web configuration %s: %w", file, err)
+	}
+	if config.TLS.ClientCAs != "" {
+		// exporter-toolkit takes a file without certificates for an authority that has signed nothing.
+		clients := clienttls.Files{CA: commonconfig.JoinDir(filepath.Dir(file), config.TLS.ClientCAs)}
+		if err := clients.Validate(); err != nil {
+			return fmt.Errorf("web configuration %s: client_ca_file: %w", file, err)
+		}
 	}
 	if guarded && len(config.Users) > 0 {
 		return fmt.Errorf("web configuration %s: basic_auth_users: a request has one Authorization header, and "+

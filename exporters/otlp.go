@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"slices"
@@ -54,17 +55,6 @@ type OTLPConfig struct {
 	TLS OTLPTLSConfig
 }
 
-// OTLPTLSConfig is the client's side of TLS. The files are PEM.
-type OTLPTLSConfig struct {
-	// CAFile holds the authorities to trust instead of the system's. (…_CERTIFICATE)
-	CAFile string
-	// CertFile and KeyFile are the client's certificate, read again for every connection.
-	// (…_CLIENT_CERTIFICATE, …_CLIENT_KEY)
-	CertFile, KeyFile string
-	// InsecureSkipVerify trusts whoever answers.
-	InsecureSkipVerify bool
-}
-
 // endpoint is a resolved place to push to.
 type endpoint struct {
 	target string // for gRPC
@@ -82,7 +72,7 @@ type resolved struct {
 // Validate tells every mistake, in the configuration and in the standard variables, or nil. Files it names
 // are read.
 func (c OTLPConfig) Validate() error {
-	_, err := c.resolve()
+	_, err := c.resolve(slog.New(slog.DiscardHandler))
 	return err
 }
 
@@ -144,8 +134,9 @@ func parseEndpoint(name, raw string) (*endpoint, error) {
 	return &endpoint{target: host, name: u.Scheme + "://" + host, plain: u.Scheme == "http"}, nil
 }
 
-// resolve applies the environment and makes the exporter's options; nil where there is no endpoint.
-func (c OTLPConfig) resolve() (*resolved, error) {
+// resolve applies the environment and makes the exporter's options; nil where there is no endpoint. The logger is for
+// certificates that are renewed later.
+func (c OTLPConfig) resolve(logger *slog.Logger) (*resolved, error) {
 	mistakes := checkOTLPEnv()
 	note := func(err error) {
 		if err != nil {
@@ -170,7 +161,7 @@ func (c OTLPConfig) resolve() (*resolved, error) {
 	if e == nil {
 		return nil, errors.Join(mistakes...)
 	}
-	creds, err := c.TLS.credentials(e.plain)
+	creds, err := c.TLS.credentials(e.plain, logger)
 	note(err)
 	if len(mistakes) > 0 {
 		return nil, errors.Join(mistakes...)
@@ -254,7 +245,8 @@ func pushRetries() otlpmetricgrpc.RetryConfig {
 func (r *resolved) exporter(
 	ctx context.Context, opts ...otlpmetricgrpc.Option,
 ) (*otlpmetricgrpc.Exporter, error) {
-	opts = slices.Concat(r.options, []otlpmetricgrpc.Option{otlpmetricgrpc.WithDialOption(r.dial...)}, opts)
+	dial := append(slices.Clip(r.dial), grpc.WithChainUnaryInterceptor(redacting(r.target)))
+	opts = slices.Concat(r.options, []otlpmetricgrpc.Option{otlpmetricgrpc.WithDialOption(dial...)}, opts)
 	exporter, err := otlpmetricgrpc.New(ctx, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("making the OTLP exporter for %s: %w", r.name, err)
@@ -266,7 +258,7 @@ func (r *resolved) exporter(
 // error says where it was sent, why it failed and what to look at. Without an endpoint there is nothing to
 // check and the answer is nil.
 func CheckOTLP(ctx context.Context, cfg OTLPConfig) error {
-	r, err := cfg.resolve()
+	r, err := cfg.resolve(slog.New(slog.DiscardHandler))
 	if err != nil || r == nil {
 		return err
 	}

@@ -74,7 +74,7 @@ otlp.temporality: "often": write cumulative, delta or lowmemory
 otlp.interval: -1ns is less than nothing
 otlp.timeout: -1ns is less than nothing
 otlp.compression: "zip": write gzip or none
-otlp.tls.ca_file: ` + empty + ` holds no certificate in PEM form`
+otlp.tls.ca_file: reading the CA file: ` + empty + ` holds no PEM certificate`
 	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -94,7 +94,7 @@ func TestOTLPTLSMistakes(t *testing.T) {
 		{"https://c", OTLPTLSConfig{CertFile: cert}, "needs both"},
 		{"https://c", OTLPTLSConfig{KeyFile: cert}, "needs both"},
 		{"https://c", OTLPTLSConfig{CertFile: cert, KeyFile: cert}, "otlp.tls.cert_file: "},
-		{"https://c", OTLPTLSConfig{CAFile: "/no/such/file"}, "otlp.tls.ca_file: open /no/such/file"},
+		{"https://c", OTLPTLSConfig{CAFile: "/no/such/file"}, "otlp.tls.ca_file: reading the CA file: open /no/such/file"},
 	} {
 		err := OTLPConfig{Endpoint: tc.endpoint, TLS: tc.tls}.Validate()
 		if err == nil || !strings.Contains(err.Error(), tc.want) {

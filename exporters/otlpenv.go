@@ -1,8 +1,6 @@
 package exporters
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,9 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 const (
@@ -135,51 +130,4 @@ func checkEnvCompression(value string) error {
 func checkEnvFile(path string) error {
 	_, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own configuration
 	return err
-}
-
-// credentials are for gRPC. What is not configured here the standard variables may give.
-func (t OTLPTLSConfig) credentials(plain bool) (credentials.TransportCredentials, error) {
-	if plain {
-		if t != (OTLPTLSConfig{}) {
-			return nil, errors.New("otlp.tls: the endpoint is without TLS: write https:// or leave otlp.tls empty")
-		}
-		return insecure.NewCredentials(), nil
-	}
-	config := &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: t.InsecureSkipVerify, //nolint:gosec // only where the operator asks for it
-	}
-	caName, caFile := "otlp.tls.ca_file", t.CAFile
-	if caFile == "" {
-		caName, caFile = otlpEnv("CERTIFICATE")
-	}
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile) //nolint:gosec // the path is the operator's own configuration
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", caName, err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: %s holds no certificate in PEM form", caName, caFile)
-		}
-	}
-	certName, certFile, keyFile := "otlp.tls.cert_file", t.CertFile, t.KeyFile
-	if certFile == "" && keyFile == "" {
-		certName, certFile = otlpEnv("CLIENT_CERTIFICATE")
-		_, keyFile = otlpEnv("CLIENT_KEY")
-	}
-	if (certFile == "") != (keyFile == "") {
-		return nil, errors.New("otlp.tls: a client certificate needs both, the certificate's file and the key's")
-	}
-	if certFile != "" {
-		load := func() (*tls.Certificate, error) {
-			cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-			return &cert, err
-		}
-		if _, err := load(); err != nil {
-			return nil, fmt.Errorf("%s: %w", certName, err)
-		}
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
-	}
-	return credentials.NewTLS(config), nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -116,7 +117,7 @@ func (p *Provider) newPushReader(ctx context.Context, cfg ProviderConfig) (sdkme
 	}
 	p.push = newPusher(target.name, cfg.Logger)
 	p.exponential = cfg.ExponentialHistograms
-	if p.push.next, err = p.newExporter(ctx, target); err != nil {
+	if err = p.push.use(ctx, target.name, p.exporterTo(*target)); err != nil {
 		return nil, err
 	}
 	runtime := &scrapeLog{next: p.own, what: "the agent's own metrics for OTLP", logger: cfg.Logger}
@@ -132,14 +133,14 @@ func (p *Provider) newPushReader(ctx context.Context, cfg ProviderConfig) (sdkme
 	return sdkmetric.NewPeriodicReader(p.push, readerOpts...), nil
 }
 
-// newExporter makes an exporter that the pusher watches.
-func (p *Provider) newExporter(ctx context.Context, target *resolved) (sdkmetric.Exporter, error) {
-	target.dial = append(target.dial, grpc.WithChainUnaryInterceptor(p.push.intercept))
+// exporterTo returns what makes exporters that the pusher watches.
+func (p *Provider) exporterTo(target resolved) func(context.Context) (sdkmetric.Exporter, error) {
+	target.dial = append(slices.Clip(target.dial), grpc.WithChainUnaryInterceptor(p.push.intercept))
 	opts := []otlpmetricgrpc.Option{otlpmetricgrpc.WithRetry(pushRetries())}
 	if p.exponential {
 		opts = append(opts, otlpmetricgrpc.WithAggregationSelector(exponentialHistograms))
 	}
-	return target.exporter(ctx, opts...)
+	return func(ctx context.Context) (sdkmetric.Exporter, error) { return target.exporter(ctx, opts...) }
 }
 
 // ErrFixedPush says that a push cannot begin or end while the Provider lives.
@@ -159,12 +160,7 @@ func (p *Provider) SetOTLP(ctx context.Context, cfg OTLPConfig) error {
 	if target == nil {
 		return nil
 	}
-	next, err := p.newExporter(ctx, target)
-	if err != nil {
-		return err
-	}
-	p.push.replace(ctx, next, target.name)
-	return nil
+	return p.push.use(ctx, target.name, p.exporterTo(*target))
 }
 
 // Meter gives the meter of an instrumentation scope.

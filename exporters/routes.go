@@ -38,7 +38,7 @@ func routes(cfg ServerConfig, bodyBytes int64) (http.Handler, error) {
 		Links: []web.LandingLinks{
 			{Address: cfg.MetricsPath, Text: "Metrics"},
 			{Address: healthyPath, Text: "Healthy", Description: "the process answers"},
-			{Address: readyPath, Text: "Ready", Description: "there are metrics of Drone"},
+			{Address: readyPath, Text: "Ready", Description: "Drone has been asked"},
 		},
 	})
 	if err != nil {
@@ -53,7 +53,7 @@ func routes(cfg ServerConfig, bodyBytes int64) (http.Handler, error) {
 				text(http.StatusOK, "ready\n").ServeHTTP(w, r)
 				return
 			}
-			text(http.StatusServiceUnavailable, "not ready: nothing is known of Drone\n").ServeHTTP(w, r)
+			text(http.StatusServiceUnavailable, "not ready: the first poll of Drone is not over\n").ServeHTTP(w, r)
 		})),
 	}
 	if cfg.Reload != nil {

@@ -47,11 +47,10 @@ func newOwnRegistry(agentVersion string) (*prometheus.Registry, error) {
 func (p *Provider) Handler() http.Handler {
 	all := &scrapeLog{next: joined{p.instruments, p.own}, what: "metrics for a scrape", logger: p.logger}
 	return promhttp.InstrumentMetricHandler(p.own, promhttp.HandlerFor(all, promhttp.HandlerOpts{
-		ErrorHandling:       promhttp.ContinueOnError,
-		ErrorLog:            debugLog{p.logger},
-		Registry:            p.own,
-		MaxRequestsInFlight: maxScrapes,
-		EnableOpenMetrics:   true,
+		ErrorHandling:     promhttp.ContinueOnError,
+		ErrorLog:          debugLog{p.logger},
+		Registry:          p.own,
+		EnableOpenMetrics: true,
 	}))
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 )
 
 // ServerConfig is what a [Server] is made of. Metrics is needed, the rest has defaults.
@@ -35,7 +33,7 @@ type ServerConfig struct {
 	// restart, and why nothing was taken over. Asked for at POST /-/reload, behind Guard; where that lets in
 	// everyone it lets in nobody.
 	Reload func(context.Context) (waiting []string, err error)
-	// Ready tells whether there is something to read; nil is always. It is asked at each /-/ready.
+	// Ready tells whether the first poll is over, good or bad; nil is always. It is asked at each /-/ready.
 	Ready func() bool
 	// Version is shown on the landing page.
 	Version string
@@ -48,7 +46,15 @@ type limits struct {
 	readHeader, read, write, idle time.Duration
 	headerBytes                   int
 	bodyBytes                     int64
+	connections                   int
+	// scrapes is how many are answered at once. patience is how long another waits for its turn, and pace how long a
+	// client may take nothing of its answer meanwhile.
+	scrapes        int
+	patience, pace time.Duration
 }
+
+// maxStreams is how many requests one connection with HTTP/2 may have under way. Prometheus has one.
+const maxStreams = 16
 
 // defaultLimits: a scrape request has some hundred bytes, its answer some megabytes at most; before it the
 // guard may have to wait for Drone.
@@ -57,14 +63,17 @@ func defaultLimits() limits {
 		readHeader: 5 * time.Second, read: 10 * time.Second,
 		write: 60 * time.Second, idle: 2 * time.Minute,
 		headerBytes: 16 << 10, bodyBytes: 1 << 10,
+		connections: connectionsAllowed(),
+		scrapes:     maxScrapes, patience: 3 * time.Second, pace: time.Second,
 	}
 }
 
 // Server is the agent's HTTP server. Its life is [Server.Listen], [Server.Serve], [Server.Shutdown].
 type Server struct {
-	cfg     ServerConfig
-	limits  limits
-	handler http.Handler
+	cfg         ServerConfig
+	limits      limits
+	handler     http.Handler
+	connections *connections
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -101,11 +110,14 @@ func newServer(cfg ServerConfig, lim limits) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Metrics = takeTurns(cfg.Metrics, lim)
 	handler, err := routes(cfg, lim.bodyBytes)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, limits: lim, handler: handler, down: make(chan struct{})}, nil
+	return &Server{
+		cfg: cfg, limits: lim, handler: handler, connections: newConnections(lim.connections), down: make(chan struct{}),
+	}, nil
 }
 
 // Serve answers requests on the listeners until Shutdown has finished, and then returns nil. An error is why
@@ -149,7 +161,10 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) serveOne(server *http.Server, listener net.Listener) error {
 	flags := &web.FlagConfig{WebConfigFile: &s.cfg.WebConfigFile}
 	err := web.Serve(listener, server, flags, s.cfg.Logger)
-	if errors.Is(err, http.ErrServerClosed) {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed || errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	s.closeAll()
@@ -164,27 +179,51 @@ func (s *Server) newHTTPServer(ctx context.Context) *http.Server {
 		WriteTimeout:      s.limits.write,
 		IdleTimeout:       s.limits.idle,
 		MaxHeaderBytes:    s.limits.headerBytes,
-		ErrorLog:          newServerLog(s.cfg.Logger),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnState:         s.connections.state,
+		ErrorLog:          newServerLog(s.cfg.Logger, s.validateWebConfig),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 }
 
-// Shutdown takes no new requests and waits for those under way, until ctx ends; then it cuts them short and
+func (s *Server) validateWebConfig() error {
+	return ValidateWebConfig(s.cfg.WebConfigFile, !letsAnyone(s.cfg.Guard))
+}
+
+// lastRequests is how long connections that were taken already have to say what they want, at the end.
+const lastRequests = time.Second
+
+// Shutdown takes no new connections and waits for the requests under way, until ctx ends; then it cuts them short and
 // says so. Serve returns nil. It may be called at any time, also when nothing is served.
+//
+// The connections come first: http.Server closes those on which a request arrives only now without an answer. With a
+// socket of systemd's that would be the one scrape that gets lost at a restart; connections that nobody has taken stay
+// in its queue.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.once.Do(func() { close(s.down) })
 	s.mu.Lock()
 	s.closed = true
 	servers, listeners := s.servers, s.listeners
 	s.mu.Unlock()
+	for _, listener := range listeners {
+		_ = listener.Close()
+	}
+	for _, server := range servers {
+		server.SetKeepAlivesEnabled(false)
+	}
+	settling, cancel := context.WithTimeout(ctx, lastRequests)
+	defer cancel()
+	s.connections.settle(settling)
 	var group errgroup.Group
 	for _, server := range servers {
-		group.Go(func() error { return server.Shutdown(ctx) })
+		group.Go(func() error {
+			if err := server.Shutdown(ctx); !errors.Is(err, net.ErrClosed) { // the listener was
+				return err
+			}
+			return nil
+		})
 	}
 	err := group.Wait()
-	for _, listener := range listeners {
-		_ = listener.Close() // those that never were served; the others are closed already
-	}
 	if err != nil {
 		s.closeAll()
 		return fmt.Errorf("waiting for running scrapes to finish: %w", err)
@@ -198,10 +237,4 @@ func (s *Server) closeAll() {
 	for _, server := range s.servers {
 		_ = server.Close()
 	}
-}
-
-// newServerLog takes what http.Server has to say into the agent's log. Most of it is about clients, a port
-// scanner or a Prometheus that speaks TLS where there is none: one such line in ten seconds is enough.
-func newServerLog(logger *slog.Logger) *log.Logger {
-	return log.New(&serverLog{logger: logger, clients: &rate.Sometimes{Interval: 10 * time.Second}}, "", 0)
 }

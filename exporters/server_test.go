@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -323,7 +322,7 @@ func TestServerLog(t *testing.T) {
 		!strings.Contains(logs.String(), "a defect") {
 		t.Errorf("logged\n%s", logs)
 	}
-	server := newServerLog(slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	server := newServerLog(logger, func() error { return nil })
 	before := len(logs.loud(t))
 	for range 3 {
 		server.Print("http: TLS handshake error from 192.0.2.1:1234: EOF")

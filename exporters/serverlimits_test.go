@@ -98,7 +98,9 @@ func TestScrapesAreBounded(t *testing.T) {
 	p := newTestProvider(t, ProviderConfig{})
 	block := &blockingCollector{entered: make(chan struct{}, 2*maxScrapes), gate: make(chan struct{})}
 	p.own.MustRegister(block)
-	_, addr := startServer(t, ServerConfig{Metrics: p.Handler()}, defaultLimits())
+	lim := defaultLimits()
+	lim.patience = 100 * time.Millisecond
+	_, addr := startServer(t, ServerConfig{Metrics: p.Handler()}, lim)
 	client := newClient(t, nil)
 	statuses := make(chan int, maxScrapes)
 	for range maxScrapes {
@@ -117,7 +119,7 @@ func TestScrapesAreBounded(t *testing.T) {
 		<-block.entered
 	}
 	resp, body := get(t, client, "http://"+addr+"/metrics")
-	if resp.StatusCode != 503 || !strings.Contains(body, "Limit of concurrent requests reached (10)") {
+	if resp.StatusCode != 503 || !strings.Contains(body, "Too many requests at the same time: 10 are being answered.") {
 		t.Errorf("one too many: status %d: %s", resp.StatusCode, body)
 	}
 	close(block.gate)

@@ -10,10 +10,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
@@ -24,7 +26,7 @@ import (
 )
 
 // configuration is what an operator would write, with the test's exporter in place of a backend.
-const configuration = `yaml:
+const configuration = `
 receivers:
   otlp:
     protocols:
@@ -42,8 +44,9 @@ service:
 // Collector is a running Collector and what it has received so far. It may be stopped and started again
 // at the same address.
 type Collector struct {
-	address string
-	inbox   inbox
+	address       string
+	configuration string
+	inbox         inbox
 
 	mu   sync.Mutex
 	stop func() error
@@ -53,7 +56,8 @@ type Collector struct {
 // is refused.
 func New(t testing.TB) *Collector {
 	t.Helper()
-	return &Collector{address: port.Free(t)}
+	address := port.Free(t)
+	return &Collector{address: address, configuration: fmt.Sprintf(configuration, address)}
 }
 
 // Start prepares a Collector, starts it, and stops it at the end of the test.
@@ -63,6 +67,19 @@ func Start(t testing.TB) *Collector {
 	c.Start(t)
 	return c
 }
+
+// Configured is Start with a configuration file's text of one's own. It is told the address to listen on, and sends
+// the metrics to the exporter named inbox. The authenticator bearertokenauth is there too.
+func Configured(t testing.TB, configuration func(address string) string) *Collector {
+	t.Helper()
+	c := New(t)
+	c.configuration = configuration(c.address)
+	c.Start(t)
+	return c
+}
+
+// Address is where it listens, host and port.
+func (c *Collector) Address() string { return c.address }
 
 // Endpoint is the address to push to, as a URL: http means gRPC without TLS.
 func (c *Collector) Endpoint() string { return "http://" + c.address }
@@ -131,7 +148,7 @@ func (c *Collector) settings() otelcol.CollectorSettings {
 		SkipSettingGRPCLogger:   true,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
 			ResolverSettings: confmap.ResolverSettings{
-				URIs:              []string{fmt.Sprintf(configuration, c.address)},
+				URIs:              []string{"yaml:" + c.configuration},
 				ProviderFactories: []confmap.ProviderFactory{yamlprovider.NewFactory()},
 			},
 		},
@@ -147,9 +164,14 @@ func (c *Collector) factories() (otelcol.Factories, error) {
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
+	extensions, err := otelcol.MakeFactoryMap[extension.Factory](bearertokenauthextension.NewFactory())
+	if err != nil {
+		return otelcol.Factories{}, err
+	}
 	return otelcol.Factories{
-		Receivers: receivers,
-		Exporters: exporters,
+		Receivers:  receivers,
+		Exporters:  exporters,
+		Extensions: extensions,
 		// The Collector's metrics about itself are of no interest, and silent by this factory's defaults.
 		Telemetry: telemetry.NewFactory(func() component.Config { return &struct{}{} }),
 	}, nil
