@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"drone-otel-agent/droneapi"
@@ -96,6 +97,9 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer func() { a.client.Load().Close() }()
 	if err := a.server.Listen(); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+			return err // another process may let go of it, an interface may come up: trying again helps
+		}
 		return &UsageError{err} // nothing ran yet, so there is nothing to push either
 	}
 	var addresses []string
@@ -187,6 +191,7 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 	a.poller = newPoller(cfg, client, opts)
 	a.poller.service = a.service
 	a.poller.state = openState(cfg.statePath, cfg.Server(), opts.Logger)
+	warnOpen(cfg, opts.Logger)
 	a.poller.state.load(a.poller.watcher)
 	a.poller.hold = a.poller.watcher.restored
 	if err := a.register(); err != nil { //nolint:contextcheck // what is recorded later has no context
