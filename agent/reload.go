@@ -103,7 +103,8 @@ func (c *Config) keep(old *Config, addressed bool) (waiting []string) {
 	c.statePath = old.statePath
 
 	repositories := c.metrics.Repositories
-	note("metrics.repositories (those that have series of their own keep them)", narrower(old.metrics.Repositories, repositories))
+	note("metrics.repositories (those that have series of their own keep them)",
+		narrower(old.metrics.Repositories, repositories))
 	note("metrics.histogram", c.metrics.Histogram != old.metrics.Histogram)
 	note("metrics.buckets", !slices.Equal(c.metrics.Buckets, old.metrics.Buckets))
 	note("metrics.events", c.metrics.Events != old.metrics.Events)

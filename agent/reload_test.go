@@ -71,7 +71,8 @@ prometheus: {listen_address: "127.0.0.1:0"}
 		})
 	}
 	group.Wait()
-	want := fmt.Sprintf(`drone_build_finished_total{cicd_pipeline_name="busy/one",drone_build_status="success"} %d`, rounds)
+	const told = `drone_build_finished_total{cicd_pipeline_name="busy/one",drone_build_status="success"} %d`
+	want := fmt.Sprintf(told, rounds)
 	for !strings.Contains(ask(t, http.MethodGet, at+"/metrics"), want) {
 		if ctx.Err() != nil {
 			t.Fatalf("the metrics do not have %s", want)
@@ -95,7 +96,7 @@ func ask(t *testing.T, method, url string) string {
 		return ""
 	}
 	req.Header.Set("Authorization", "Bearer "+dronetest.DefaultToken)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
 		t.Error(err)
 		return ""

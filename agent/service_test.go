@@ -85,7 +85,8 @@ func TestSignsOfLife(t *testing.T) {
 			began := time.Now()
 			r.run(awhile(t, 2*time.Hour))
 			if gap := m.longest(began); gap > watchdog/2 {
-				t.Errorf("%s: there was no sign of life for %s, want half of the watchdog's %s at most", trouble.name, gap, watchdog)
+				t.Errorf("%s: there was no sign of life for %s, want half of the watchdog's %s at most",
+					trouble.name, gap, watchdog)
 			}
 		}
 	})
@@ -172,7 +173,8 @@ func TestStatus(t *testing.T) {
 				s.nowReady()
 				s.reloaded(errors.New("a.yaml:1: x\na.yaml:2: y"))
 			},
-			"watching Drone 2.25.0 (community); data is 1m10s old; the newest configuration was refused: a.yaml:1: x a.yaml:2: y",
+			"watching Drone 2.25.0 (community); data is 1m10s old; " +
+				"the newest configuration was refused: a.yaml:1: x a.yaml:2: y",
 			"READY=1",
 		},
 		{

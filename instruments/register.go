@@ -122,7 +122,8 @@ func (i *Instruments) collect(o metric.Observer) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	v := &view{
-		Snapshot: snapshot, settings: settings, now: now, stale: stale, labels: i.labels, series: i.repos.series(snapshot.Repos),
+		Snapshot: snapshot, settings: settings, now: now, stale: stale,
+		labels: i.labels, series: i.repos.series(snapshot.Repos),
 	}
 	for _, in := range i.observed {
 		if stale && !in.lasting {

@@ -17,7 +17,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEveryLineHasItsLevel(t *testing.T) {
 	var out strings.Builder
-	if n, err := fmt.Fprint(journal.Writer(&out, slog.LevelError), "config.yaml:1: one\nconfig.yaml:2: two\n"); n != 38 || err != nil {
+	n, err := fmt.Fprint(journal.Writer(&out, slog.LevelError), "config.yaml:1: one\nconfig.yaml:2: two\n")
+	if n != 38 || err != nil {
 		t.Errorf("%d bytes written, %v; want 38", n, err)
 	}
 	if diff := cmp.Diff("<3>config.yaml:1: one\n<3>config.yaml:2: two\n", out.String()); diff != "" {
