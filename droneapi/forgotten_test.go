@@ -63,8 +63,8 @@ func (c *forgotten) Write(p []byte) (int, error) {
 	}
 }
 
-// TestForgottenConnections: a connection that is dead without a word costs a request its time limit, and not one
-// request after the other.
+// TestForgottenConnections: a connection that is dead without a word costs a request its time limit, and not one for
+// each connection that is kept, or all of them where HTTP/2 has one for everything.
 func TestForgottenConnections(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		t.Run(map[bool]string{false: "HTTP/1.1", true: "HTTP/2"}[http2], func(t *testing.T) {
