@@ -1,5 +1,6 @@
-# make help says what there is. Nothing here needs more than Go and make; git, where it is there, names the
-# version, and a C compiler, where it is there, lets the race detector in.
+# make help says what there is. Go and make are enough for building and testing; git, where it is there, names the
+# version, and a C compiler, where it is there, lets the race detector in. make package needs GNU's tar and gzip besides;
+# package-check, image, test-image and test-systemd say themselves what they need.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -13,7 +14,8 @@ CODE_MODULES := . e2e e2e/kubernetes
 CC_FOUND := $(shell command -v "$$($(GO) env CC | cut -d' ' -f1)" 2>/dev/null)
 RACE     := $(if $(CC_FOUND),-race)
 
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//')
+# As many digits whatever git's settings and the number of objects.
+VERSION  ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null | sed 's/^v//')
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 BRANCH   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 # The commit's date, not today's: the same commit gives the same binary.
@@ -69,7 +71,7 @@ IMAGE_FLAGS := $(if $(filter docker,$(notdir $(firstword $(ENGINE)))),,--format 
 .PHONY: image
 image: build ## the container's image, by podman, buildah or docker; ENGINE=docker, IMAGE=name, GOARCH=arm64
 	@[ -n '$(ENGINE)' ] || { echo 'make image needs podman, buildah or docker' >&2; exit 1; }
-	@rm -rf bin/state && mkdir -p bin/state && mkdir -m 700 bin/state/drone-otel-agent
+	@rm -rf bin/state && mkdir -m 755 bin/state && mkdir -m 700 bin/state/drone-otel-agent
 	$(ENGINE) build $(IMAGE_FLAGS) --platform "linux/$$($(GO) env GOARCH)" --build-arg VERSION='$(or $(VERSION),unknown)' \
 		--build-arg REVISION='$(REVISION)' --build-arg CREATED='$(DATE)' --file Containerfile \
 		--tag '$(IMAGE):$(or $(VERSION),unknown)' --tag '$(IMAGE):latest' .
@@ -98,7 +100,7 @@ test-systemd: ## the Debian package on a booted systemd: needs Debian and root
 
 .PHONY: test-image
 test-image: ## the container's image, built and run by podman: needs Debian and root
-	cd e2e && $(GO) test -count=1 -tags image ./image
+	cd e2e && $(GO) test -count=1 -tags image -timeout 20m ./image
 
 .PHONY: test-kubernetes
 test-kubernetes: ## the manifests, by Kubernetes' own code

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"drone-otel-agent/agent"
 	"drone-otel-agent/droneapi/dronetest"
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // waiting runs more tests at once than there are processors, unless it is told how many: scripts wait for polls
-// most of their time.
+// most of their time. It fails where a test leaves a goroutine behind.
 type waiting struct{ *testing.M }
 
 func (m waiting) Run() int {
@@ -36,7 +37,12 @@ func (m waiting) Run() int {
 	if !explicit {
 		_ = flag.Set("test.parallel", "8")
 	}
-	return m.M.Run()
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
 }
 
 // The tokens that scripts use. None may be in anything that the agent writes or serves.

@@ -3,8 +3,10 @@ package main
 import (
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	systemdjournal "github.com/coreos/go-systemd/v22/journal"
@@ -38,11 +40,26 @@ func serviceManager(log *slog.Logger) agent.Service {
 	}
 	return agent.Service{
 		Watchdog: watchdog,
-		Notify: func(state string) error {
-			_, err := daemon.SdNotify(false, state)
-			return err
-		},
+		Notify:   notify,
 	}
+}
+
+// notifyPatience is how long the service manager may take to take a message. A watchdog's second is long enough for
+// one that is well, and the poll loop must not hang with one that is not.
+const notifyPatience = 500 * time.Millisecond
+
+// notify hands a message to the service manager, as daemon.SdNotify does, which waits for ever.
+func notify(state string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyPatience)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(state))
+	return err
 }
 
 // socketsPassed tells that systemd has opened sockets for this process, as it does where the .socket unit is enabled:

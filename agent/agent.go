@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -108,6 +109,10 @@ func Run(ctx context.Context, opts Options) error {
 		opts.Logger.Info("listening", "address", addr.String(), "metrics", opts.Config.metricsPath,
 			"auth", opts.Config.auth.mode)
 	}
+	if opts.SystemdSocket && len(opts.ListenAddresses) > 0 {
+		opts.Logger.Warn("systemd's sockets are listened on, and not the addresses of --web.listen-address",
+			"not", strings.Join(opts.ListenAddresses, " "))
+	}
 	if opts.Listening != nil {
 		opts.Listening(addresses)
 	}
@@ -197,7 +202,7 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 	if err := a.register(); err != nil { //nolint:contextcheck // what is recorded later has no context
 		return nil, err
 	}
-	guard, err := newGuard(cfg, a.client.Load, opts.Logger)
+	guard, err := a.newGuard(cfg)
 	if err != nil {
 		return nil, &UsageError{err}
 	}

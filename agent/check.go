@@ -48,6 +48,7 @@ func Check(ctx context.Context, opts Options, out io.Writer) error {
 		return &UsageError{err}
 	}
 	defer client.Close()
+	c.permissions(cfg)
 	if c.server(ctx, cfg, client) {
 		user, known := c.token(ctx, client)
 		if known {
@@ -70,6 +71,14 @@ func Check(ctx context.Context, opts Options, out io.Writer) error {
 func CheckOffline(opts Options, out io.Writer) {
 	c := &checkup{out: out}
 	c.ok("config", "no mistake; %s is to be watched", opts.Config.Server())
+	c.permissions(opts.Config)
+}
+
+// permissions names the files that others have access to, and should not.
+func (c *checkup) permissions(cfg *Config) {
+	for _, one := range cfg.permissions() {
+		c.note("permissions", "%s", one)
+	}
 }
 
 func (c *checkup) server(ctx context.Context, cfg *Config, client *droneapi.Client) bool {

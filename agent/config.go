@@ -26,6 +26,7 @@ type Config struct {
 	otlp        exporters.OTLPConfig
 	statePath   string
 	metrics     metricsFile
+	private     []private
 }
 
 // authConfig says who may read the metrics.
@@ -163,6 +164,7 @@ func parseConfig(name string, raw []byte, lookup func(string) (string, bool)) (*
 	if len(t.problems) > 0 {
 		return nil, c.failure()
 	}
+	out.private = privateFiles(name, over.root, &f)
 	return out, nil
 }
 

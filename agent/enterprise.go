@@ -86,8 +86,11 @@ func (w *watcher) pollEnterprise(ctx context.Context, stages []droneapi.Stage) e
 		state.failed = 0
 		return nil
 	}
-	state.retry = w.now().Add(besideWait)
-	if !w.beside(err, "counting all builds", &state.failed) {
+	alone := w.beside(err, "counting all builds", &state.failed)
+	if alone || late(err) {
+		state.retry = w.now().Add(besideWait)
+	}
+	if !alone {
 		return err
 	}
 	if state.failed >= besideTries {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"time"
 
@@ -63,8 +62,9 @@ func newPoller(cfg *Config, client *droneapi.Client, opts Options) *poller {
 	}
 }
 
-// newGuard makes who decides about a scrape. client is the one to ask Drone with at the time.
-func newGuard(cfg *Config, client func() *droneapi.Client, log *slog.Logger) (exporters.Guard, error) {
+// newGuard makes who decides about a scrape.
+func (a *agent) newGuard(cfg *Config) (exporters.Guard, error) {
+	log := a.opts.Logger
 	switch cfg.auth.mode {
 	case authNone:
 		log.Warn("anyone may read the metrics: prometheus.auth.mode is none")
@@ -72,9 +72,10 @@ func newGuard(cfg *Config, client func() *droneapi.Client, log *slog.Logger) (ex
 	case authToken:
 		return exporters.NewTokenGuard(cfg.auth.sources, cfg.auth.digests, log)
 	}
-	return exporters.NewDroneGuard(askDrone(client), exporters.DroneGuardOptions{
-		StaleGood: 10 * cfg.staleAfter, AskTimeout: guardTimeout, Logger: log,
-		Familiar: func(token secret.Text) bool { return client().OwnToken(token) },
+	return exporters.NewDroneGuard(askDrone(a.client.Load), exporters.DroneGuardOptions{
+		StaleGood:  func() time.Duration { return 10 * a.currentSettings().StaleAfter },
+		AskTimeout: guardTimeout, Logger: log,
+		Familiar: func(token secret.Text) bool { return a.client.Load().OwnToken(token) },
 	})
 }
 

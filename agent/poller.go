@@ -72,13 +72,13 @@ func (p *poller) run(ctx context.Context) {
 		if err != nil {
 			wait = max(p.pause(err), droneapi.RetryAfter(err))
 		}
-		p.wait(ctx, min(retryAfterMost, max(0, wait)))
+		p.wait(ctx, min(retryAfterMost, max(0, wait)), min(retryAfterMost, droneapi.RetryAfter(err)))
 	}
 }
 
-// wait waits, until there is a new configuration at most, and gives signs of life.
-func (p *poller) wait(ctx context.Context, d time.Duration) {
-	over := time.NewTimer(d)
+// wait waits, until there is a new configuration at most but no shorter than least, and gives signs of life.
+func (p *poller) wait(ctx context.Context, d, least time.Duration) {
+	over, began := time.NewTimer(d), p.now()
 	defer over.Stop()
 	var beat <-chan time.Time
 	if p.service != nil {
@@ -97,7 +97,7 @@ func (p *poller) wait(ctx context.Context, d time.Duration) {
 			return
 		case <-p.wake:
 			if p.next.Load() != nil { // else it was taken over already
-				return
+				over.Reset(max(0, least-p.now().Sub(began)))
 			}
 		case <-beat:
 			p.service.beat()

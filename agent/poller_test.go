@@ -104,6 +104,32 @@ func TestFailuresInTheMiddleOfAPoll(t *testing.T) {
 	})
 }
 
+// TestReloadObeysRetryAfter: a new configuration does not make the agent ask a server that wants to be left alone.
+func TestReloadObeysRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drone := recorded(t, dronetest.Enterprise)
+		drone.Intercept(dronetest.Status(429, "", dronetest.Header("Retry-After", "1800")))
+		r := newRig(t, drone)
+		managed(r, 0)
+		var polls []time.Duration
+		began := time.Now()
+		r.published = func(*instruments.Snapshot) { polls = append(polls, time.Since(began).Round(time.Minute)) }
+		ctx, done := awhile(t, 40*time.Minute), make(chan struct{})
+		go func() {
+			defer close(done)
+			r.run(ctx)
+		}()
+		for range 5 {
+			time.Sleep(time.Minute)
+			r.change(newRig(t, drone).watcher.api, testWatchConfig())
+		}
+		<-done
+		if len(polls) != 2 || polls[1] != 30*time.Minute {
+			t.Errorf("polls after %s, want one at once and one after half an hour", polls)
+		}
+	})
+}
+
 // TestPollsBackOff runs the loop itself through good and bad times.
 func TestPollsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -66,6 +66,7 @@ func (a *agent) takeOver(ctx context.Context) (waiting []string, err error) {
 			return nil, err
 		}
 	}
+	client.Follow(a.client.Load())
 	a.client.Store(client)
 	if guard != nil {
 		a.guard.Set(guard)
@@ -74,16 +75,17 @@ func (a *agent) takeOver(ctx context.Context) (waiting []string, err error) {
 	a.poller.change(client, next.watch)
 	a.settings.Store(&instruments.Settings{StaleAfter: next.staleAfter, Loaded: time.Now()})
 	a.config = next
+	warnOpen(next, a.opts.Logger)
 	return waiting, nil
 }
 
 // nextGuard makes the guard of a new configuration; nil is to keep the one there is, with what it remembers of the
-// tokens that Drone knows.
+// tokens that Drone knows: Drone may be away just now.
 func (a *agent) nextGuard(next *Config) (exporters.Guard, error) {
-	if next.auth.mode == authDrone && a.config.auth.mode == authDrone && next.staleAfter == a.config.staleAfter {
+	if next.auth.mode == authDrone && a.config.auth.mode == authDrone {
 		return nil, nil
 	}
-	return newGuard(next, a.client.Load, a.opts.Logger)
+	return a.newGuard(next)
 }
 
 // currentSettings are those that the instruments see.
@@ -97,8 +99,11 @@ func (c *Config) keep(old *Config, addressed bool) (waiting []string) {
 			waiting = append(waiting, key)
 		}
 	}
-	note("drone.server", c.Server() != old.Server())
-	c.drone.Server = old.drone.Server
+	if c.Server() != old.Server() {
+		// A token and certificates are for one server: those of the new one are none of the old one's business.
+		c.drone, c.watch.Concurrency = old.drone, old.watch.Concurrency
+		waiting = append(waiting, "drone.server (and all of drone with it)")
+	}
 	note("state.path", c.statePath != old.statePath)
 	c.statePath = old.statePath
 

@@ -152,6 +152,65 @@ func TestReloadTakesOver(t *testing.T) {
 	})
 }
 
+// TestTokenOfAnotherServer: the token of a server that is not asked yet is not shown to the one that is.
+func TestTokenOfAnotherServer(t *testing.T) {
+	parse := func(text string) *Config {
+		cfg, err := ParseConfig("c.yaml", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	old := parse("drone: {server: 'http://a', token: x}")
+	next := parse("drone: {server: 'http://b', token: y, timeout: 7s, max_concurrent_requests: 9}")
+	waiting := next.keep(old, false)
+	token, err := next.drone.Token.Get()
+	if err != nil || token.Reveal() != "x" || next.drone.Timeout != old.drone.Timeout || next.watch.Concurrency != 4 {
+		t.Errorf("the old server is asked with %+v, %v", next.drone, err)
+	}
+	if len(waiting) != 1 || !strings.HasPrefix(waiting[0], "drone.server") {
+		t.Errorf("%q wait for a restart, want drone.server", waiting)
+	}
+}
+
+// TestReloadWhileDroneIsAway: tokens that were good stay good, whatever else changes.
+func TestReloadWhileDroneIsAway(t *testing.T) {
+	drone := recorded(t, dronetest.Enterprise)
+	web := httptest.NewServer(drone)
+	t.Cleanup(web.Close)
+	stale := "1m"
+	load := func() (*Config, error) {
+		return ParseConfig("reloaded.yaml", fmt.Sprintf(`
+drone: {server: %q, token: %q}
+poll: {interval: 1s, stale_after: %s}
+prometheus: {listen_address: "127.0.0.1:0"}
+`, web.URL, dronetest.DefaultToken, stale))
+	}
+	first, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	address, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Options{
+			Config: first, Reload: load, Logger: slog.New(slog.DiscardHandler),
+			Listening: func(addresses []string) { address <- addresses[0] },
+		})
+	}()
+	at := "http://" + <-address
+	ask(t, http.MethodGet, at+"/metrics")
+	drone.Intercept(dronetest.Status(http.StatusBadGateway, ""))
+	stale = "10m"
+	ask(t, http.MethodPost, at+"/-/reload")
+	ask(t, http.MethodGet, at+"/metrics")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("the agent ended with %v", err)
+	}
+}
+
 // TestKeep: what cannot change stays as it was, also for the next comparison.
 func TestKeep(t *testing.T) {
 	parse := func(text string) *Config {

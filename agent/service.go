@@ -26,8 +26,8 @@ const (
 	statusInterval = 5 * time.Second
 	// beatSpacing is the least time between two signs of life.
 	beatSpacing = time.Second
-	// watchdogSlack is what may come on top of one request without a sign of life: its turn, a retry, the state on a
-	// slow disk.
+	// watchdogSlack is what may come on top of two requests without a sign of life: their turn, a retry, the state on
+	// a slow disk.
 	watchdogSlack = 30 * time.Second
 )
 
@@ -40,8 +40,9 @@ type service struct {
 	mu sync.Mutex
 	// failed tells that the last message could not be handed over.
 	failed bool
-	ready  bool
-	beaten time.Time
+	// ready tells that the start is over, owed that the manager could not be told so, and over that the end has begun.
+	ready, owed, over bool
+	beaten            time.Time
 	// newest, failure and refused are what the status is made of: the newest snapshot, the error of the last poll
 	// and why the newest configuration was not taken over.
 	newest           *instruments.Snapshot
@@ -52,16 +53,17 @@ func newService(s Service, log *slog.Logger) *service {
 	return &service{Service: s, now: time.Now, log: log}
 }
 
-// send hands over a message; mu is held.
-func (s *service) send(messages ...string) {
-	if s.Notify == nil {
-		return
+// send hands over a message, and tells whether it could; mu is held.
+func (s *service) send(messages ...string) bool {
+	if s.Notify == nil || s.over {
+		return true
 	}
 	err := s.Notify(strings.Join(messages, "\n"))
 	if err != nil && !s.failed {
 		s.log.Warn("the service manager cannot be told how the agent is doing", "error", err)
 	}
 	s.failed = err != nil
+	return !s.failed
 }
 
 // spare makes sure that the manager waits longer than the longest request may take: that Drone is slow is no reason
@@ -69,7 +71,8 @@ func (s *service) send(messages ...string) {
 func (s *service) spare(request time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if least := request + watchdogSlack; s.Watchdog > 0 && s.Watchdog < least {
+	// The headers of one answer are a sign of life, and the next are those of the answer after it.
+	if least := 2*request + watchdogSlack; s.Watchdog > 0 && s.Watchdog < least {
 		s.Watchdog = least
 		s.send(fmt.Sprintf("WATCHDOG_USEC=%d", least.Microseconds()))
 		s.log.Info("the watchdog is given more time, as drone.timeout is long", "watchdog", least)
@@ -110,7 +113,7 @@ func (s *service) nowReady() {
 	defer s.mu.Unlock()
 	if !s.ready {
 		s.ready = true
-		s.send("READY=1", "STATUS="+s.status())
+		s.owed = !s.send("READY=1", "STATUS="+s.status())
 	}
 }
 
@@ -118,7 +121,13 @@ func (s *service) nowReady() {
 func (s *service) tellStatus() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.send("STATUS=" + s.status())
+	messages := []string{"STATUS=" + s.status()}
+	if s.owed {
+		messages = append(messages, "READY=1")
+	}
+	if s.send(messages...) {
+		s.owed = false
+	}
 }
 
 func (s *service) reloading() {
@@ -146,6 +155,7 @@ func (s *service) stopping() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.send("STOPPING=1", "STATUS=stopping")
+	s.over = true
 }
 
 // status is what `systemctl status` shows; mu is held.

@@ -130,7 +130,7 @@ func TestWatchdogIsGivenTime(t *testing.T) {
 		want              string
 	}{
 		{3 * time.Minute, 30 * time.Second, ""},
-		{time.Minute, 10 * time.Minute, "WATCHDOG_USEC=630000000"},
+		{time.Minute, 10 * time.Minute, "WATCHDOG_USEC=1230000000"},
 		{0, 10 * time.Minute, ""},
 	} {
 		m := &manager{}

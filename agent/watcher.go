@@ -75,8 +75,8 @@ type watcher struct {
 	mu      sync.Mutex
 	told    []instruments.FinishedBuild
 	touched map[int64]*repository
-	// hung counts the repositories about which Drone gave no answer in time in this poll.
-	hung int
+	// hung are the repositories about which Drone gave no answer in time in this poll.
+	hung map[int64]bool
 
 	enterprise enterpriseState
 	community  communityState
@@ -86,7 +86,8 @@ func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log
 	return &watcher{
 		api: api, cfg: cfg, now: now, log: log, repos: map[int64]*repository{},
 		removed: map[int64]*repository{}, selection: newSelection(cfg.Selection), tally: tally{},
-		touched: map[int64]*repository{}, enterprise: newEnterpriseState(), platforms: map[string]instruments.Platform{},
+		touched: map[int64]*repository{}, hung: map[int64]bool{}, enterprise: newEnterpriseState(),
+		platforms: map[string]instruments.Platform{},
 	}
 }
 
@@ -96,7 +97,7 @@ func newWatcher(api *droneapi.Client, cfg watchConfig, now func() time.Time, log
 // A census of many repositories is spread over several polls: none takes much longer than until budget.
 func (w *watcher) poll(ctx context.Context, budget time.Time) error {
 	w.round++
-	w.hung = 0
+	w.hung = map[int64]bool{}
 	err := w.pollOnce(ctx, budget)
 	if err != nil {
 		w.serverAsked = time.Time{}    // it may be another server when it is back
@@ -128,8 +129,11 @@ func (w *watcher) countUsers(ctx context.Context) error {
 	asked := w.now()
 	users, err := w.api.Users(ctx)
 	if err != nil {
-		w.usersDue = asked.Add(min(besideWait, w.cfg.UsersInterval))
-		if !w.beside(err, "counting drone's users", &w.usersFailed) {
+		alone := w.beside(err, "counting drone's users", &w.usersFailed)
+		if alone || late(err) {
+			w.usersDue = asked.Add(min(besideWait, w.cfg.UsersInterval))
+		}
+		if !alone {
 			return err
 		}
 		if w.usersFailed >= besideTries {
@@ -162,6 +166,10 @@ func (w *watcher) beside(err error, doing string, failures *int) bool {
 	}
 	return true
 }
+
+// late tells that no answer came in time: what is asked for seldom may be what takes so long, and must not make every
+// poll fail. Any other failure of the line is over when the next poll gets as far.
+func late(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
 // identify finds out which endpoints the server has, at start, after every failure and from time to time: an
 // edition or a version is not configured. The queue is the question and, where there is one, a part of the
@@ -247,6 +255,9 @@ func (w *watcher) each(ctx context.Context, repos []*repository, work func(conte
 		if ctx.Err() != nil {
 			break
 		}
+		if w.hangs(r) {
+			continue // once in a poll is enough
+		}
 		group.Go(func() error {
 			err := work(ctx, r)
 			if !errors.Is(err, errNotNow) {
@@ -268,7 +279,7 @@ func (w *watcher) touch(r *repository) {
 // outcome takes a repository's own errors for what they are, and lets the others through.
 func (w *watcher) outcome(r *repository, err error) error {
 	gone, refused := refusal(err)
-	refused = refused || w.hangsAlone(err)
+	refused = refused || w.hangsAlone(r, err)
 	switch {
 	case errors.Is(err, errNotNow):
 		return nil
@@ -279,7 +290,7 @@ func (w *watcher) outcome(r *repository, err error) error {
 		}
 		r.refused(w.now(), gone)
 		return nil
-	case err == nil && r.refusals > 0:
+	case err == nil && r.refusals > 0 && !w.hangs(r):
 		w.log.Info("drone serves the builds of a repository again", "repository", r.Slug)
 		r.served()
 	}
@@ -287,15 +298,22 @@ func (w *watcher) outcome(r *repository, err error) error {
 }
 
 // hangsAlone tells whether err is a repository's that Drone hangs at, alone: one without an answer in time, a huge one
-// perhaps, must not take all others down in every poll. The second in a poll says that it is Drone that hangs.
-func (w *watcher) hangsAlone(err error) bool {
-	if !errors.Is(err, context.DeadlineExceeded) {
+// perhaps, must not take all others down in every poll. A second one in a poll says that it is Drone that hangs.
+func (w *watcher) hangsAlone(r *repository, err error) bool {
+	if !late(err) {
 		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hung++
-	return w.hung == 1
+	w.hung[r.ID] = true
+	return len(w.hung) == 1
+}
+
+// hangs tells whether Drone gave no answer in time about a repository in this poll.
+func (w *watcher) hangs(r *repository) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hung[r.ID]
 }
 
 // refusal tells whether err is Drone's refusal of one repository, and whether it says that there is no such

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-resty/resty/v2"
+	"golang.org/x/time/rate"
 
 	"drone-otel-agent/internal/secret"
 )
@@ -68,6 +69,7 @@ type Client struct {
 	rest   *resty.Client
 	http   *http.Client
 	failed func(error)
+	limits *transport
 
 	reposMu sync.Mutex
 	repos   reposAnswer
@@ -105,7 +107,19 @@ func New(cfg Config) (*Client, error) {
 		})
 	return &Client{
 		server: cfg.Server, token: cfg.Token, proxy: limited.proxy, rest: rest, http: hc, failed: cfg.Failed,
+		limits: limited,
 	}, nil
+}
+
+// Follow lets the client take the place of another one: both together keep to the rate, which is this one's from now
+// on. It is to be called before the first request.
+func (c *Client) Follow(before *Client) {
+	for _, one := range []struct{ mine, others **rate.Limiter }{
+		{&c.limits.limiter, &before.limits.limiter}, {&c.limits.others, &before.limits.others},
+	} {
+		(*one.others).SetLimit((*one.mine).Limit())
+		*one.mine = *one.others
+	}
 }
 
 // beforeRetry says how long to wait for the next attempt. Resty asks between two attempts and after no last one, so

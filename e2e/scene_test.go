@@ -53,9 +53,9 @@ func play(
 	return enact(t, drone, to, append(env, variables...), fmt.Sprintf(configuration, pushEvery))
 }
 
-// enact starts the agent on a Drone server with the text of a configuration file and an environment.
+// enact starts the agent on a Drone server with the text of a configuration file, an environment and more flags.
 func enact(
-	t *testing.T, drone *dronetest.Server, to *collector.Collector, env []string, configuration string,
+	t *testing.T, drone *dronetest.Server, to *collector.Collector, env []string, configuration string, flags ...string,
 ) scene {
 	t.Helper()
 	if to != nil {
@@ -66,7 +66,7 @@ func enact(
 		t.Fatalf("writing the agent's configuration: %v", err)
 	}
 	s := scene{drone: drone, address: port.Free(t), env: env}
-	s.args = []string{"--config.file=" + file, "--web.listen-address=" + s.address}
+	s.args = append([]string{"--config.file=" + file, "--web.listen-address=" + s.address}, flags...)
 	s.begin(t)
 	return s
 }

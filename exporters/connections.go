@@ -73,6 +73,17 @@ func (c *connections) settle(ctx context.Context) {
 	}
 }
 
+// closeNew closes the connections on which nothing was asked, nor has begun to be.
+func (c *connections) closeNew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn, now := range c.open {
+		if !now.idle && !now.busy {
+			c.close(conn)
+		}
+	}
+}
+
 func (c *connections) settled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,9 +117,14 @@ func (c *connections) closeOne(except net.Conn) {
 	if found == nil {
 		return
 	}
-	delete(c.open, found)
-	if secured, is := found.(*tls.Conn); is {
-		found = secured.NetConn() // closing the other would wait until the client has taken a farewell
+	c.close(found)
+}
+
+// close closes one; mu is held.
+func (c *connections) close(conn net.Conn) {
+	delete(c.open, conn)
+	if secured, is := conn.(*tls.Conn); is {
+		conn = secured.NetConn() // closing the other would wait until the client has taken a farewell
 	}
-	_ = found.Close()
+	_ = conn.Close()
 }

@@ -10,5 +10,8 @@ func connectionsAllowed() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return mostConnections
 	}
-	return int(max(1, min(mostConnections, uint64(limit.Cur)/2))) //nolint:gosec,unconvert // small; signed on BSDs
+	if half := limit.Cur / 2; half < mostConnections {
+		return max(1, int(half))
+	}
+	return mostConnections
 }

@@ -29,7 +29,7 @@ type DroneGuardOptions struct {
 	Bad time.Duration
 	// StaleGood is how long after its last Allowed a token stays good while asking fails. 10 min. The
 	// design wants ten times poll.stale_after.
-	StaleGood time.Duration
+	StaleGood func() time.Duration
 	// Patience is how long a request with a token that was good waits for a question, before it is let
 	// in while the question goes on: 3 s. Prometheus gives a scrape ten.
 	Patience time.Duration
@@ -79,7 +79,9 @@ func NewDroneGuard(ask AskFunc, opts DroneGuardOptions) (Guard, error) {
 func (o DroneGuardOptions) withDefaults() DroneGuardOptions {
 	o.Good = orDefault(o.Good, time.Minute)
 	o.Bad = orDefault(o.Bad, 10*time.Second)
-	o.StaleGood = orDefault(o.StaleGood, 10*time.Minute)
+	if o.StaleGood == nil {
+		o.StaleGood = func() time.Duration { return 10 * time.Minute }
+	}
 	o.Patience = orDefault(o.Patience, 3*time.Second)
 	o.AskTimeout = orDefault(o.AskTimeout, 10*time.Second)
 	o.CacheSize = orDefault(o.CacheSize, 1024)
@@ -161,7 +163,7 @@ func (g *droneGuard) remembered(key digest) (Answer, bool) {
 	if m, ok := g.good.Get(key); ok {
 		age, left := now.Sub(m.said), g.opts.Bad-now.Sub(m.failed)
 		switch {
-		case age < g.opts.Good, left > 0 && age < g.opts.StaleGood:
+		case age < g.opts.Good, left > 0 && age < g.opts.StaleGood():
 			return Answer{Decision: Allowed}, true
 		case left > 0:
 			return g.undecidable(left), true
@@ -180,7 +182,7 @@ func (g *droneGuard) remembered(key digest) (Answer, bool) {
 // staleGood tells whether the token may be let in without an answer.
 func (g *droneGuard) staleGood(key digest) bool {
 	m, ok := g.good.Peek(key)
-	return ok && time.Since(m.said) < g.opts.StaleGood
+	return ok && time.Since(m.said) < g.opts.StaleGood()
 }
 
 // question asks Drone, unless somebody else has just done so or strangers have asked too much.
@@ -235,7 +237,7 @@ func (g *droneGuard) askedInVain(key digest, now time.Time) Answer {
 	}
 	m.failed = now
 	g.good.Add(key, m)
-	if now.Sub(m.said) < g.opts.StaleGood {
+	if now.Sub(m.said) < g.opts.StaleGood() {
 		return Answer{Decision: Allowed}
 	}
 	return g.undecidable(g.opts.Bad)
@@ -277,7 +279,7 @@ func (g *droneGuard) note(err error) {
 	g.away = err != nil
 	if err != nil {
 		g.opts.Logger.Warn("Drone cannot be asked who may read the metrics; tokens that were good stay good",
-			"for", g.opts.StaleGood, "err", err)
+			"for", g.opts.StaleGood(), "err", err)
 		return
 	}
 	g.opts.Logger.Info("Drone can be asked again who may read the metrics")

@@ -168,7 +168,7 @@ func TestDroneGuardAsksOnceAtATime(t *testing.T) {
 }
 
 func TestDroneGuardWhileDroneIsAway(t *testing.T) {
-	opts := DroneGuardOptions{StaleGood: 5 * time.Minute}
+	opts := DroneGuardOptions{StaleGood: func() time.Duration { return 5 * time.Minute }}
 	droneTest(t, opts, func(b bubble) {
 		t, d, g, logs := b.t, b.d, b.g, b.logs
 		start := time.Now()

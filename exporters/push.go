@@ -59,24 +59,17 @@ type pusher struct {
 	logger  *slog.Logger
 	closing atomic.Bool
 
-	// using is held to read while next and renew are used, and to write to replace them.
-	using sync.RWMutex
-	next  sdkmetric.Exporter
-	// renew makes another exporter like next, with a connection of its own; nil is that there is only next.
-	renew func(context.Context) (sdkmetric.Exporter, error)
-
 	mu        sync.Mutex
 	status    PushStatus
 	delivered bool   // the request under way was answered with OK
 	rejected  string // and with this complaint
 	round     struct{ taken, failed, rejected int }
 	mixed     bool // a round was partly taken: wait for a whole one
-	late      int  // exports in a row to which no answer came in time
+	// now is what is exported with, and renew makes another like it, with a connection of its own; nil is that there
+	// is only this one.
+	now   *line
+	renew func(context.Context) (sdkmetric.Exporter, error)
 }
-
-// lateMost is how many exports in a row may get no answer in time before the connection is given up for another one.
-// What stands between may have lost the one there is, and go on as if it had not; a ping would tell after minutes.
-const lateMost = 2
 
 func newPusher(name string, logger *slog.Logger) *pusher {
 	return &pusher{logger: logger, status: PushStatus{State: PushWaiting, Endpoint: name}}
@@ -89,72 +82,101 @@ func (p *pusher) Status() PushStatus {
 	return p.status
 }
 
-// use goes on with the exporter that renew makes, to an endpoint of that name, when the exports under way have ended.
+// line is an exporter, and how many calls to it are under way. mu of pusher guards it.
+type line struct {
+	sdkmetric.Exporter
+
+	users   int
+	retired bool
+}
+
+// use goes on with the exporter that renew makes, to an endpoint of that name. An export under way ends as it began.
 func (p *pusher) use(ctx context.Context, name string, renew func(context.Context) (sdkmetric.Exporter, error)) error {
 	next, err := renew(ctx)
 	if err != nil {
 		return err
 	}
-	p.using.Lock()
-	before := p.next
-	p.next, p.renew = next, renew
 	p.mu.Lock()
-	p.status, p.mixed, p.late = PushStatus{State: PushWaiting, Endpoint: name}, false, 0
+	p.status, p.mixed = PushStatus{State: PushWaiting, Endpoint: name}, false
+	p.renew = renew
 	p.mu.Unlock()
-	p.using.Unlock()
-	if before != nil {
-		_ = before.Shutdown(context.WithoutCancel(ctx)) // it only closes a connection that nobody uses
-	}
+	p.switchTo(ctx, next)
 	return nil
 }
 
 // reconnect goes on with another connection.
 func (p *pusher) reconnect(ctx context.Context) {
-	p.using.Lock()
-	defer p.using.Unlock()
-	if p.renew == nil {
+	p.mu.Lock()
+	renew := p.renew
+	p.mu.Unlock()
+	if renew == nil {
 		return
 	}
-	next, err := p.renew(ctx)
+	next, err := renew(ctx)
 	if err != nil {
 		p.logger.Debug("the push keeps its connection, as another one cannot be made", "err", err)
 		return
 	}
-	_ = p.next.Shutdown(context.WithoutCancel(ctx))
-	p.next = next
+	p.switchTo(ctx, next)
+}
+
+// switchTo goes on with another exporter, and ends the one before when nobody uses it any more.
+func (p *pusher) switchTo(ctx context.Context, next sdkmetric.Exporter) {
+	p.mu.Lock()
+	before := p.now
+	p.now = &line{Exporter: next}
+	unused := before != nil && before.users == 0
+	if before != nil {
+		before.retired = true
+	}
+	p.mu.Unlock()
+	if unused {
+		_ = before.Shutdown(context.WithoutCancel(ctx)) // it only closes a connection
+	}
 }
 
 // exporter is the one to use until release is called.
-func (p *pusher) exporter() (next sdkmetric.Exporter, release func()) {
-	p.using.RLock()
-	return p.next, p.using.RUnlock
+func (p *pusher) exporter() (now *line, release func(context.Context)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now = p.now
+	now.users++
+	return now, func(ctx context.Context) {
+		p.mu.Lock()
+		now.users--
+		last := now.retired && now.users == 0
+		p.mu.Unlock()
+		if last {
+			_ = now.Shutdown(context.WithoutCancel(ctx))
+		}
+	}
 }
 
 // Temporality is the OTLP exporter's.
 func (p *pusher) Temporality(kind sdkmetric.InstrumentKind) metricdata.Temporality {
 	next, release := p.exporter()
-	defer release()
+	defer release(context.Background())
 	return next.Temporality(kind)
 }
 
 // Aggregation is the OTLP exporter's.
 func (p *pusher) Aggregation(kind sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 	next, release := p.exporter()
-	defer release()
+	defer release(context.Background())
 	return next.Aggregation(kind)
 }
 
 // ForceFlush is the OTLP exporter's.
 func (p *pusher) ForceFlush(ctx context.Context) error {
 	next, release := p.exporter()
-	defer release()
+	defer release(ctx)
 	return next.ForceFlush(ctx)
 }
 
 // Shutdown closes the connection, which takes no time, also when the last export took all there was.
 func (p *pusher) Shutdown(ctx context.Context) error {
 	next, release := p.exporter()
-	defer release()
+	defer release(ctx)
 	return next.Shutdown(context.WithoutCancel(ctx))
 }
 
@@ -170,32 +192,27 @@ func (p *pusher) Export(ctx context.Context, rm *metricdata.ResourceMetrics) err
 	p.mu.Unlock()
 	next, release := p.exporter()
 	err := next.Export(ctx, rm)
-	release()
+	release(ctx)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return nil // the program is ending; the last values are exported once more
 	}
-	if p.settle(err) {
+	if p.settle(next, err) {
 		p.reconnect(ctx)
 	}
 	return nil
 }
 
 // settle notes how an export ended, and tells whether its connection is to be given up.
-func (p *pusher) settle(err error) (giveUp bool) {
+func (p *pusher) settle(by *line, err error) (giveUp bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if by != p.now {
+		return false // it says nothing about the endpoint there is now
+	}
 	if !p.delivered {
 		p.failed(exportCause(err))
-		if p.late++; !isLate(err) {
-			p.late = 0
-		}
-		giveUp = p.late >= lateMost
-		if giveUp {
-			p.late = 0
-		}
-		return giveUp
+		return isLate(err)
 	}
-	p.late = 0
 	if err != nil { // some metrics could not be put into OTLP
 		p.rejected = err.Error()
 	}
@@ -203,7 +220,8 @@ func (p *pusher) settle(err error) (giveUp bool) {
 	return false
 }
 
-// isLate tells whether no answer came in time.
+// isLate tells whether no answer came in time. What stands between may have lost the connection and go on as if it had
+// not; a ping would tell after minutes.
 func isLate(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded
 }

@@ -192,7 +192,7 @@ func TestPushRounds(t *testing.T) {
 				logs, logger := newLogbook(t)
 				p := newPusher("http://collector:4317", logger)
 				fake := &fakeExporter{pusher: p}
-				p.next = fake
+				p.now = &line{Exporter: fake}
 				for _, round := range tc.rounds {
 					time.Sleep(time.Minute) // of synctest
 					p.newRound()
@@ -227,7 +227,7 @@ func TestPushTells(t *testing.T) {
 		logs, logger := newLogbook(t)
 		p := newPusher("http://collector:4317", logger)
 		fake := &fakeExporter{pusher: p, err: errors.New("cut")}
-		p.next = fake
+		p.now = &line{Exporter: fake}
 		start := time.Now()
 		_ = p.Export(t.Context(), nil)
 		time.Sleep(90 * time.Second) // of synctest

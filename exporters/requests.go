@@ -37,7 +37,7 @@ func (o *observedRequests) RoundTrip(req *http.Request) (*http.Response, error) 
 	defer o.answered(req.Context())
 	labeler := &otelhttp.Labeler{}
 	labeler.Add(semconv.URLTemplate(o.template(req)))
-	return o.measured.RoundTrip(req.WithContext(otelhttp.ContextWithLabeler(req.Context(), labeler)))
+	return o.measured.RoundTrip(req.WithContext(otelhttp.ContextWithClientLabeler(req.Context(), labeler)))
 }
 
 // CloseIdleConnections reaches the network, past otelhttp, which does not pass it on.

@@ -214,6 +214,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	settling, cancel := context.WithTimeout(ctx, lastRequests)
 	defer cancel()
 	s.connections.settle(settling)
+	s.connections.closeNew()
 	var group errgroup.Group
 	for _, server := range servers {
 		group.Go(func() error {

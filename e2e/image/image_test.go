@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -92,16 +93,37 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestReproducible builds the image once more, of the same binary and in another storage. Its files are the same; what
-// else it holds, Docker's format has a random host name in.
+// TestReproducible builds the image once more, of the same binary, in another storage and from a checkout that only its
+// owner can read. Its files are the same; what else it holds, Docker's format has a random host name in.
 func TestReproducible(t *testing.T) {
-	other := newEngine(t.TempDir())
-	if err := other.build(t.Context(), "--old-file=build"); err != nil {
+	epoch := podman.do(t, "image", "inspect", "--format={{.Created.Unix}}", name)
+	defer syscall.Umask(syscall.Umask(0o077))
+	other, checkout := newEngine(t.TempDir()), t.TempDir()
+	if _, err := output(t.Context(), "env", "--chdir=../..", "cp", "--parents", "--target-directory="+checkout, "Makefile",
+		"Containerfile", ".containerignore", "LICENSE", "deploy/container/config.yaml", "bin/drone-otel-agent"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.build(t.Context(), checkout, "--old-file=build", "SOURCE_DATE_EPOCH="+epoch); err != nil {
 		t.Fatal(err)
 	}
 	inspect := []string{"image", "inspect", "--format={{.RootFS.Layers}}", name}
 	first, second := podman.do(t, inspect...), other.do(t, inspect...)
 	if first != second || !strings.Contains(first, "sha256:") {
 		t.Errorf("the same sources made images of %s and of %s", first, second)
+	}
+}
+
+// TestIgnored: what docker must not see of the checkout is what podman must not see.
+func TestIgnored(t *testing.T) {
+	var texts []string
+	for _, file := range []string{".containerignore", "Containerfile.dockerignore"} {
+		raw, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(raw))
+	}
+	if texts[0] != texts[1] {
+		t.Errorf(".containerignore says\n%s\nContainerfile.dockerignore says\n%s", texts[0], texts[1])
 	}
 }

@@ -21,7 +21,9 @@ func TestMain(m *testing.M) {
 
 func buildAndRun(m *testing.M) int {
 	ctx := context.Background()
-	if err := install(ctx); err != nil {
+	preparing, cancel := context.WithTimeout(ctx, preparation)
+	defer cancel()
+	if err := install(preparing); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -35,7 +37,7 @@ func buildAndRun(m *testing.M) int {
 		_, _ = podman.try(ctx, "rm", "--all", "--force", "--volumes")
 		_ = os.RemoveAll(folder)
 	}()
-	if err := podman.build(ctx); err != nil {
+	if err := podman.build(preparing, "../.."); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

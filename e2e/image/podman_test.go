@@ -11,12 +11,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// patience bounds a single command.
+// patience bounds a single command whose context has no deadline of its own.
 const patience = 2 * time.Minute
+
+// preparation bounds installing podman and the first build together: they may download, and compile everything.
+const preparation = 10 * time.Minute
 
 // engine is podman with a storage of its own, so that it meets nobody else's containers and leaves nothing behind.
 type engine struct{ command []string }
@@ -48,22 +52,30 @@ func (e engine) do(t testing.TB, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// build has make build the image from the checkout, with more flags.
-func (e engine) build(ctx context.Context, flags ...string) error {
-	_, err := output(ctx, append([]string{"make", "-C", "../..", "--no-print-directory", "image", "IMAGE=" + name,
+// build has make build the image from a checkout, with more flags.
+func (e engine) build(ctx context.Context, checkout string, flags ...string) error {
+	_, err := output(ctx, append([]string{"make", "-C", checkout, "--no-print-directory", "image", "IMAGE=" + name,
 		"ENGINE=" + strings.Join(e.command, " ")}, flags...)...)
 	return err
 }
 
-// output runs a command that ends by itself.
+// output runs a command that ends by itself. Where its time is over, all that it has started ends with it.
 func output(ctx context.Context, command ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		ctx = limited
+	}
 	var said strings.Builder
 	run := exec.CommandContext(ctx, command[0], command[1:]...)
 	run.Stderr = &said
+	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	run.Cancel = func() error { return syscall.Kill(-run.Process.Pid, syscall.SIGKILL) }
 	run.WaitDelay = time.Second // a container's monitor may hold the pipe
 	out, err := run.Output()
+	if over := ctx.Err(); err != nil && over != nil {
+		err = fmt.Errorf("%w: %w", over, err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(command, " "), err, out, said.String())
 	}

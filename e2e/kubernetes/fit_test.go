@@ -46,7 +46,16 @@ func (m *manifests) misfits() []string {
 	if _, taken := m.raw["ServiceMonitor"]; taken {
 		out = append(out, m.badMonitor()...)
 	}
+	if container.ImagePullPolicy != corev1.PullAlways && moving(container.Image) {
+		out = append(out, "a node that has an old "+container.Image+" keeps it")
+	}
 	return append(out, m.badForImage()...)
+}
+
+// moving tells whether an image's name is another image after a release.
+func moving(image string) bool {
+	_, tag, tagged := strings.Cut(path.Base(image), ":")
+	return !tagged || tag == "latest"
 }
 
 func selects(selector, labels map[string]string) bool {
@@ -223,4 +232,25 @@ func layOut(t *testing.T, m *manifests, root string) (config string) {
 		}
 	}
 	return config
+}
+
+// TestSecretCommand: who follows the documentation has every key of the Secret, whatever is taken in.
+func TestSecretCommand(t *testing.T) {
+	m, err := build(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.read(); err != nil {
+		t.Fatal(err)
+	}
+	const page = "../../docs/containers.md"
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range m.secret.StringData {
+		if !strings.Contains(string(raw), " --from-literal="+key+"=") {
+			t.Errorf("%s makes a Secret without %s", page, key)
+		}
+	}
 }

@@ -194,6 +194,7 @@ func TestMistakes(t *testing.T) {
 		{"networkpolicy", "port: metrics", "port: metric", "NetworkPolicy: no port of the container is called metric"},
 		{"servicemonitor", "- port: metrics", "- port: http", "no port of the Service is called http"},
 		{"servicemonitor", "key: scrape-token", "key: prometheus", "the Secret has no prometheus"},
+		{"kustomization", `newTag: "VERSION"`, "newTag: latest", "a node that has an old drone-otel-agent:latest keeps it"},
 		// What opens more than it must.
 		{"deployment", "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot != true"},
 		{"deployment", "drop: [ALL]", "drop: [NET_RAW]", "unrestricted capabilities"},

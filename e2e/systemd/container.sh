@@ -10,7 +10,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # which su leaves out
 
 # What is in it beside Debian's essential packages.
-packages=systemd,systemd-sysv,dbus,ca-certificates,sudo,curl,procps
+packages=systemd,systemd-sysv,dbus,ca-certificates,sudo,curl
 # Raised when what is done to the file system after debootstrap changes.
 layout=1
 
@@ -41,11 +41,12 @@ hierarchies() {
 	awk '$3 == "cgroup2" || $3 == "cgroup" && $4 ~ /name=systemd/ { print $2 }' /proc/self/mounts
 }
 
-# mirror is where the machine itself gets its Debian from; nothing, which leaves it to debootstrap, where apt has
-# not fetched its lists yet.
+# mirror is where the machine itself gets its Debian from, not what others offer for it; nothing, which leaves it to
+# debootstrap, where apt has not fetched its lists yet.
 mirror() {
-	# shellcheck disable=SC2016 # apt's variable
-	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $1" 2>/dev/null | awk 'NR == 1'
+	# shellcheck disable=SC2016 # apt's variables
+	apt-get indextargets --format '$(SITE) $(ORIGIN)' 'Created-By: Packages' "Codename: $1" 2>/dev/null |
+		awk '/ (Debian|Ubuntu)$/ && !found++ { print $1 }'
 }
 
 # proxy is the one that apt goes through.
@@ -96,7 +97,8 @@ root() {
 # itself.
 child() {
 	local pid
-	for pid in $(ps -o pid= --ppid "$1"); do
+	# shellcheck disable=SC2013 # numbers
+	for pid in $(grep -ls "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status | cut -d/ -f3); do
 		if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = systemd ] &&
 			awk '/^NSpid:/ { found = NF > 2 && $NF == 1 } END { exit !found }' "/proc/$pid/status"; then
 			echo "$pid"

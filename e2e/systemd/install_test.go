@@ -62,10 +62,10 @@ func installation(t *testing.T) []string {
 // install types what the README says, with the person at the editor when it comes to the configuration.
 func install(t *testing.T, a *agent, deb string) {
 	t.Helper()
-	a.copyIn(t, deb, filepath.Base(deb))
+	a.copyIn(t, deb, "dist/"+filepath.Base(deb))
 	a.sitAtEditor(t, "drone-token")
 	for i, command := range installation(t) {
-		a.typed(t, strings.ReplaceAll(command, "drone-otel-agent_VERSION_amd64.deb", filepath.Base(deb)))
+		a.typed(t, command)
 		if i < 2 && a.state(t) != "inactive (dead)" {
 			t.Errorf("the unit is %s before it was configured and started", a.state(t))
 		}

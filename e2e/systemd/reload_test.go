@@ -103,7 +103,7 @@ func testOwnToken(t *testing.T, a *agent) {
 
 // testBadConfiguration tries to bring mistakes into force, in every way there is.
 func testBadConfiguration(t *testing.T, a *agent) {
-	a.configure(t, "prometheus", "  auth: {mode: nobody}\n  pat: /metrics\n")
+	spoil := func() { a.configure(t, "prometheus", "  auth: {mode: nobody}\n  pat: /metrics\n") }
 	before, _, _ := strings.Cut(a.base, "\nprometheus:\n")
 	line := strings.Count(before, "\n") + 3
 	first := fmt.Sprintf("%s:%d: prometheus.auth.mode: ", configFile, line)
@@ -115,6 +115,7 @@ func testBadConfiguration(t *testing.T, a *agent) {
 		{"systemctl reload", func() { a.fails(t, "systemctl", "reload", a.name) }},
 		{"SIGHUP", func() { a.run(t, "systemctl", "kill", "--signal=HUP", "--kill-who=main", a.name) }},
 	} {
+		spoil()
 		a.same(t, func() {
 			mark := a.mark(t)
 			way.try()
@@ -126,9 +127,13 @@ func testBadConfiguration(t *testing.T, a *agent) {
 		})
 		a.await(t, "active (running)")
 		a.right(t)
+		a.reloads(t, 0)
+		a.statusHas(t, "the newest configuration was refused", "prometheus.auth.mode")
+		a.configure(t)
+		a.same(t, func() { a.reload(t) })
+		a.reloads(t, 1)
 	}
-	a.reloads(t, 0)
-	a.statusHas(t, "the newest configuration was refused", "prometheus.auth.mode")
+	spoil()
 	a.again(t, func() {
 		a.drone.hide()
 		a.drone.builds(a.drone.open("e2e/one"))
@@ -154,6 +159,11 @@ func testDroneToken(t *testing.T, a *agent) {
 		a.drone.end("e2e/one", dronetest.StatusSuccess, running, a.drone.open("e2e/one"))
 		a.drone.end("e2e/two", dronetest.StatusError, a.drone.open("e2e/two"))
 		a.write(t, tokenFile, "0600", secondDroneToken+"\n")
+		mark := a.mark(t)
+		a.fails(t, "systemctl", "reload", a.name)
+		if e := a.said(t, mark, "a new token takes systemctl restart "+a.name); e.Priority != "3" {
+			t.Errorf("%q has the priority %s, want 3, an error", e.Message, e.Priority)
+		}
 		a.run(t, "systemctl", "restart", a.name)
 		a.token = secondDroneToken
 	})
