@@ -1,5 +1,5 @@
 # make help says what there is. Go and make are enough for building and testing; git, where it is there, names the
-# version, and a C compiler, where it is there, lets the race detector in. make package needs GNU's tar and gzip besides;
+# version, and a C compiler, where it is there, lets the race detector in. make package needs GNU's tools besides;
 # package-check, image, test-image and test-systemd say themselves what they need.
 
 SHELL := /bin/sh
@@ -8,7 +8,7 @@ SHELL := /bin/sh
 GO     ?= go
 BINARY := bin/drone-otel-agent
 # e2e/ and tools/ are modules of their own, so that what they need stays out of the agent's go.mod.
-MODULES      := . e2e e2e/kubernetes tools tools/nfpm
+MODULES      := . e2e e2e/kubernetes tools tools/nfpm tools/promtool
 CODE_MODULES := . e2e e2e/kubernetes
 
 CC_FOUND := $(shell command -v "$$($(GO) env CC | cut -d' ' -f1)" 2>/dev/null)
@@ -105,6 +105,22 @@ test-image: ## the container's image, built and run by podman: needs Debian and 
 .PHONY: test-kubernetes
 test-kubernetes: ## the manifests, by Kubernetes' own code
 	cd e2e/kubernetes && $(GO) test -count=1 ./...
+
+# Prometheus's own tool, without the service discoveries, which are most of it. PROMTOOL=promtool takes another one.
+PROMTOOL ?= bin/promtool
+RULES    := deploy/prometheus
+
+bin/promtool: tools/promtool/go.mod tools/promtool/go.sum
+	cd tools/promtool && CGO_ENABLED=0 $(GO) build -tags remove_all_sd -o '$(CURDIR)/$@' \
+		github.com/prometheus/prometheus/cmd/promtool
+
+# The configuration is checked beside the files that it names, of which the token is nobody's.
+.PHONY: test-rules
+test-rules: $(filter bin/promtool,$(PROMTOOL)) ## Prometheus's rules and configuration, by promtool
+	@rm -rf bin/prometheus && mkdir -p bin/prometheus && cp $(RULES)/*.yaml bin/prometheus && : >bin/prometheus/drone-token
+	$(PROMTOOL) check config --lint=all --lint-fatal bin/prometheus/prometheus.yaml
+	$(PROMTOOL) check rules --lint=all --lint-fatal $(RULES)/rules.yaml
+	$(PROMTOOL) test rules $(RULES)/tests/*.yaml
 
 .PHONY: bench
 bench: ## requests, bytes, time and allocations of a poll, the time of a scrape

@@ -28,12 +28,55 @@ tools() {
 	exit 1
 }
 
-# again builds everything a second time, as somebody else would: in another folder and time zone, with another umask.
+# again builds everything a second time, as somebody else would: in another folder and time zone, with another umask and
+# other settings of Go's and git's.
 again() {
 	mkdir "$work/source"
 	tar --create --exclude=./.git --exclude=./bin --exclude=./dist . | tar --extract --directory="$work/source"
-	(umask 077 && TZ=Pacific/Auckland DIST=$work/again "$work/source/deploy/package/build.sh" >/dev/null)
+	(umask 077 && TZ=Pacific/Auckland GOAMD64=v3 GOARM64=v9.0 GOFLAGS=-tags=netgo GOARCH=386 DIST=$work/again \
+		"$work/source/deploy/package/build.sh" >/dev/null)
 	diff "$DIST/SHA256SUMS" "$work/again/SHA256SUMS" >&2 || fail "somebody else's packages of the same source are others"
+	for digits in 5 30; do
+		env -u PACKAGE_VERSION GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.abbrev GIT_CONFIG_VALUE_0="$digits" \
+			make --dry-run package >"$work/$digits"
+	done
+	diff "$work/5" "$work/30" >&2 || fail "the version depends on git's core.abbrev"
+	mkdir "$work/source/.git" # a repository that git does not read
+	if DIST=$work/unknown "$work/source/deploy/package/build.sh" >"$work/said" 2>&1 || ! grep -q git "$work/said"; then
+		fail "packages are built where git does not tell the commit: $(cat "$work/said")"
+	fi
+}
+
+# links holds that what the documents in a folder link to is there.
+links() {
+	(cd "$2" && find . -name '*.md' -exec grep -oHE '\]\([^)]+\)' {} +) | sed -E 's/\]\(|\)$//g; s/#.*//' |
+		grep -vE ':([a-z]+:.*)?$' >"$work/links" || true
+	[ -s "$work/links" ] || fail "the documents in $1 have no links"
+	while IFS=: read -r document link; do
+		[ -e "$2/$(dirname "$document")/$link" ] || fail "in $1 $document links to $link, which is not there"
+	done <"$work/links"
+}
+
+# documents holds the links of every package, and that what INSTALL says installs what the units need.
+documents() {
+	for package in "$DIST"/*.deb "$DIST"/*.rpm "$DIST"/*.tar.gz; do
+		root=$work/${package##*/}
+		mkdir "$root"
+		doc=$root/usr/share/doc/drone-otel-agent
+		case $package in
+		*.deb) dpkg-deb --extract "$package" "$root" ;;
+		*.rpm) rpm2archive --nocompression - <"$package" | tar --extract --directory="$root" ;;
+		*) tar --extract --file="$package" --directory="$root" --strip-components=1 && doc=$root ;;
+		esac
+		links "$package" "$doc"
+	done
+	target=$work/installed # the last one was a tarball
+	sed -n 's/^    sudo install/install/p' "$root/INSTALL" | sed -E "s, (/(usr|etc)/), $target\\1,g" >"$work/install"
+	(cd "$root" && sh -eu "$work/install") || fail "INSTALL does not install"
+	for path in /usr/bin/drone-otel-agent /etc/drone-otel-agent/config.yaml /etc/drone-otel-agent/drone-token \
+		/etc/systemd/system/drone-otel-agent.service /usr/local/share/man/man5/drone-otel-agent.yaml.5; do
+		[ -f "$target$path" ] || fail "INSTALL does not make $path"
+	done
 }
 
 # contents asks the distributions' own tools.
@@ -78,6 +121,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 sorts
 contents
+documents
 again
 [ "$failed" = 0 ] || exit 1
 echo "the packages in $DIST are as they should be"

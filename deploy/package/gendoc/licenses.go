@@ -3,13 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,9 +23,20 @@ type module struct {
 	Main               bool
 }
 
-// licenses are the texts that come with the modules in the binary, and that must come with the binary.
-func licenses(ctx context.Context) ([]byte, error) {
-	modules, err := linked(ctx)
+// golang has Go's own texts: many distributions keep them apart from GOROOT.
+//
+//go:embed go/LICENSE go/PATENTS
+var golang embed.FS
+
+// toolchain is the go command that builds the binaries, and what it builds them for.
+type toolchain struct {
+	command string
+	arches  []string
+}
+
+// licenses are the texts that come with the modules in the binaries, and that must come with the binaries.
+func (t toolchain) licenses(ctx context.Context) ([]byte, error) {
+	modules, err := t.linked(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -33,70 +46,89 @@ func licenses(ctx context.Context) ([]byte, error) {
 		fmt.Fprintf(&out, "  %s %s\n", m.Path, m.Version)
 	}
 	for _, m := range modules {
-		texts, err := licenseFiles(m.Dir)
+		folder, err := m.folder()
+		if err != nil {
+			return nil, err
+		}
+		names, err := licenseFiles(folder)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Path, err)
 		}
-		for _, file := range texts {
-			text, err := os.ReadFile(file) //nolint:gosec // a file of a module that is built in
+		for _, name := range names {
+			text, err := fs.ReadFile(folder, name)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%s: %w", m.Path, err)
 			}
-			fmt.Fprintf(&out, "\n%s\n%s: %s\n\n%s", bytes.Repeat([]byte("="), 80), m.Path, filepath.Base(file), text)
+			fmt.Fprintf(&out, "\n%s\n%s: %s\n\n%s", bytes.Repeat([]byte("="), 80), m.Path, name, text)
 		}
 	}
 	return out.Bytes(), nil
 }
 
-// linked are the modules whose packages the agent imports, in order, after Go itself.
-func linked(ctx context.Context) ([]module, error) {
-	list := exec.CommandContext(ctx, "go", "list", "-deps", "-json=Module", ".")
-	list.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0")
-	list.Stderr = os.Stderr
-	output, err := list.Output()
-	if err != nil {
-		return nil, fmt.Errorf("go list: %w", err)
+// folder is where a module has its texts.
+func (m module) folder() (fs.FS, error) {
+	if m.Path == goItself {
+		return fs.Sub(golang, "go")
 	}
+	return os.DirFS(m.Dir), nil
+}
+
+// goItself is what Go's runtime and library are called among the modules.
+const goItself = "go.dev"
+
+// linked are the modules whose packages the agent imports on one architecture or another, in order, after Go itself.
+func (t toolchain) linked(ctx context.Context) ([]module, error) {
 	seen := map[string]module{}
-	for decoder := json.NewDecoder(bytes.NewReader(output)); ; {
+	for _, arch := range t.arches {
+		list := exec.CommandContext(ctx, t.command, "list", "-deps", "-json=Module", ".") //nolint:gosec // the builder's go
+		list.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0")
+		list.Stderr = os.Stderr
+		output, err := list.Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s list: %w", t.command, err)
+		}
+		if err := collect(seen, output); err != nil {
+			return nil, fmt.Errorf("reading the answer of %s list: %w", t.command, err)
+		}
+	}
+	modules := slices.SortedFunc(maps.Values(seen), func(a, b module) int { return strings.Compare(a.Path, b.Path) })
+	version, err := exec.CommandContext(ctx, t.command, "env", "GOVERSION").Output() //nolint:gosec // the builder's go
+	if err != nil {
+		return nil, fmt.Errorf("%s env: %w", t.command, err)
+	}
+	return slices.Insert(modules, 0, module{Path: goItself, Version: strings.TrimSpace(string(version))}), nil
+}
+
+// collect adds the modules of an answer of go list.
+func collect(seen map[string]module, answer []byte) error {
+	for decoder := json.NewDecoder(bytes.NewReader(answer)); ; {
 		var p struct{ Module *module }
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
-			break
+			return nil
 		} else if err != nil {
-			return nil, fmt.Errorf("reading the answer of go list: %w", err)
+			return err
 		}
 		if p.Module != nil && !p.Module.Main {
 			seen[p.Module.Path] = *p.Module
 		}
 	}
-	var modules []module
-	for _, m := range seen {
-		modules = append(modules, m)
-	}
-	slices.SortFunc(modules, func(a, b module) int { return strings.Compare(a.Path, b.Path) })
-	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT", "GOVERSION").Output()
-	if err != nil {
-		return nil, fmt.Errorf("go env: %w", err)
-	}
-	dir, version, _ := strings.Cut(strings.TrimSpace(string(root)), "\n")
-	return slices.Insert(modules, 0, module{Path: "go.dev", Version: version, Dir: dir}), nil
 }
 
 // licenseFiles finds the texts in a module's folder; there must be one.
-func licenseFiles(dir string) ([]string, error) {
-	names := regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([.-].*)?$`)
-	entries, err := os.ReadDir(dir)
+func licenseFiles(folder fs.FS) ([]string, error) {
+	like := regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([.-].*)?$`)
+	entries, err := fs.ReadDir(folder, ".")
 	if err != nil {
 		return nil, err
 	}
-	var files []string
+	var names []string
 	for _, entry := range entries {
-		if !entry.IsDir() && names.MatchString(entry.Name()) {
-			files = append(files, filepath.Join(dir, entry.Name()))
+		if !entry.IsDir() && like.MatchString(entry.Name()) {
+			names = append(names, entry.Name())
 		}
 	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("no file in %s looks like a licence", dir)
+	if len(names) == 0 {
+		return nil, errors.New("no file in its folder looks like a licence")
 	}
-	return files, nil
+	return names, nil
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"text/template"
 	"time"
 )
@@ -27,6 +28,8 @@ type release struct {
 func main() {
 	binary := flag.String("binary", "", "the agent, which is asked for its flags")
 	out := flag.String("out", "", "folder for the documents")
+	command := flag.String("go", "go", "the go command that builds the binaries")
+	arches := flag.String("arches", "amd64", "what it builds them for, with blanks between")
 	var of release
 	flag.StringVar(&of.version, "version", "", "of the package")
 	flag.StringVar(&of.maintainer, "maintainer", "", "of the package: NAME <ADDRESS>")
@@ -36,18 +39,19 @@ func main() {
 		log.Fatalf("reading SOURCE_DATE_EPOCH: %v", err)
 	}
 	of.date = time.Unix(epoch, 0).UTC()
-	if err := write(context.Background(), *binary, *out, of); err != nil {
+	with := toolchain{command: *command, arches: strings.Fields(*arches)}
+	if err := write(context.Background(), *binary, *out, of, with); err != nil {
 		log.Fatalf("writing the documents of the packages: %v", err)
 	}
 }
 
 // write reads the sources from the working folder, which is the repository's.
-func write(ctx context.Context, binary, out string, of release) error {
+func write(ctx context.Context, binary, out string, of release, with toolchain) error {
 	for name, make := range map[string]func() ([]byte, error){
 		"drone-otel-agent.1":      func() ([]byte, error) { return commandPage(ctx, binary, of) },
 		"drone-otel-agent.yaml.5": func() ([]byte, error) { return fromFile("agent/config.yaml", of, configPage) },
 		"changelog":               func() ([]byte, error) { return fromFile("CHANGELOG.md", of, debianChangelog) },
-		"third-party-licenses":    func() ([]byte, error) { return licenses(ctx) },
+		"third-party-licenses":    func() ([]byte, error) { return with.licenses(ctx) },
 	} {
 		text, err := make()
 		if err != nil {

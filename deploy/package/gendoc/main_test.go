@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -209,10 +208,38 @@ func TestDebianChangelog(t *testing.T) {
 	}
 }
 
-// TestLicenses holds that every module in the binary has its licence there, and that no tool's has.
+// moved is a go command as distributions have it: under a name of its own, with a GOROOT that has no licence.
+func moved(t *testing.T) string {
+	t.Helper()
+	command, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := exec.CommandContext(t.Context(), command, "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for _, name := range []string{"bin", "pkg", "src", "lib", "go.env", "VERSION"} {
+		if err := os.Symlink(filepath.Join(strings.TrimSpace(string(root)), name), filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := filepath.Join(folder, "go-of-a-distribution")
+	text := fmt.Sprintf("#!/bin/sh\nGOROOT='%s' exec '%s' \"$@\"\n", folder, command)
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return script
+}
+
+// TestLicenses holds that every module in the binary has its licence there, and that no tool's has, also where there is
+// no command that is called go.
 func TestLicenses(t *testing.T) {
 	t.Chdir("../../..")
-	modules, err := linked(t.Context())
+	with := toolchain{command: moved(t), arches: []string{"amd64", "arm64"}}
+	t.Setenv("PATH", "")
+	modules, err := with.linked(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,13 +255,44 @@ func TestLicenses(t *testing.T) {
 			t.Errorf("%s is among the modules: %t", module, !want)
 		}
 	}
-	text, err := licenses(context.Background())
+	text, err := with.licenses(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {
 		if !strings.Contains(string(text), "=\n"+name+": ") {
 			t.Errorf("the licence of %s is not there", name)
+		}
+	}
+	if !strings.Contains(string(text), "go.dev: LICENSE\n\nCopyright 2009 The Go Authors.\n") {
+		t.Error("Go's own licence is not there")
+	}
+}
+
+// TestArchitectures holds that a module is named that only one of the architectures needs.
+func TestArchitectures(t *testing.T) {
+	const needy = "module needy\n\nrequire only.example/arm64 v0.0.0\nreplace only.example/arm64 => ./only\n"
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("only", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"go.mod": needy, "main.go": "package main\n\nfunc main() {}\n",
+		"main_arm64.go": "package main\n\nimport _ \"only.example/arm64\"\n",
+		"only/go.mod":   "module only.example/arm64\n", "only/only.go": "package only\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("GOARCH", "amd64")
+	for _, test := range []struct {
+		arches []string
+		want   int
+	}{{[]string{"amd64"}, 1}, {[]string{"amd64", "arm64"}, 2}} {
+		modules, err := toolchain{command: "go", arches: test.arches}.linked(t.Context())
+		if err != nil || len(modules) != test.want {
+			t.Errorf("for %q there are %v (%v), want %d", test.arches, modules, err, test.want)
 		}
 	}
 }
