@@ -84,10 +84,10 @@ test-unit: ## units and scripts of the real command
 	$(GO) test $(RACE) ./...
 
 # The race detector watches the agent there, not the Collector and Prometheus around it. -count=1: go test
-# does not see that the binary it ran has changed.
+# does not see that the binary it ran has changed. -p 1: what times scrapes has the machine for itself.
 .PHONY: test-e2e
 test-e2e: ## the agent's binary beside the real Collector and the real Prometheus
-	cd e2e && AGENT_BUILD_FLAGS='$(RACE)' $(GO) test -count=1 ./...
+	cd e2e && AGENT_BUILD_FLAGS='$(RACE)' $(GO) test -count=1 -p 1 ./...
 
 # The package of this commit, and the same as a later version, for the upgrade.
 .PHONY: test-systemd

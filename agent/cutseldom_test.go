@@ -8,8 +8,8 @@ import (
 	"drone-otel-agent/droneapi/dronetest"
 )
 
-// TestCutWhatIsSeldomAskedFor: a line that cuts the first answer of what is seldom asked for, three attempts long, costs
-// that poll, and the next one asks again: at the start nothing is known of it yet.
+// TestCutWhatIsSeldomAskedFor: a line that cuts the first answer of what is seldom asked for costs that poll, and the
+// next one asks again: at the start nothing is known of it yet.
 func TestCutWhatIsSeldomAskedFor(t *testing.T) {
 	for _, path := range []string{"/api/system/stats", "/api/users"} {
 		t.Run(path, func(t *testing.T) {
