@@ -100,6 +100,10 @@ func syntaxProblem(file string, raw []byte, err error) Problem {
 		_, _ = fmt.Sscanf(found[1], "%d", &out.Line)
 		out.Line, out.Text = max(1, out.Line), "not YAML: "+found[2]
 	}
+	if strings.Contains(out.Text, "unknown anchor") {
+		// The library names it, and it may be a token that happens to begin with an asterisk.
+		out.Text = "not YAML: unknown anchor referenced (a text that begins with * is written in quotes)"
+	}
 	const mostLines, mostBytes = 500, 32 << 10
 	if lines := bytes.SplitAfter(raw, []byte("\n")); len(lines) <= mostLines && len(raw) <= mostBytes {
 		out.Line = brokenLine(lines)
