@@ -104,8 +104,11 @@ func (w *witness) truth(now sample) error {
 	if !now.known {
 		return nil
 	}
-	// What is seldom asked for is from the poll that is the fourth before.
-	seldom := w.successes[max(0, len(w.successes)-1-listEvery)]
+	// What is seldom asked for is from the poll that is the fourth before, which may be one before the witness came.
+	var seldom time.Time
+	if before := len(w.successes) - 1 - listEvery; before >= 0 {
+		seldom = w.successes[before]
+	}
 	return w.scene.world.possible(now, window{since: now.fresh, seldom: seldom, until: now.ended})
 }
 
