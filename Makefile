@@ -77,7 +77,7 @@ image: build ## the container's image, by podman, buildah or docker; ENGINE=dock
 		--tag '$(IMAGE):$(or $(VERSION),unknown)' --tag '$(IMAGE):latest' .
 
 .PHONY: test
-test: test-unit test-e2e ## everything: units, scripts of the real command, the real Collector and Prometheus
+test: test-unit test-e2e ## units, scripts of the real command, the real Collector and Prometheus, faults
 
 .PHONY: test-unit
 test-unit: ## units and scripts of the real command

@@ -76,7 +76,7 @@ func TestOfProxy(t *testing.T) {
 		{"http://drone.test", "http_proxy=http://me:a%20b@proxy.test", []string{"a b", "bWU6YSBi"}},
 		{"https://drone.test", "HTTPS_PROXY=me:s3cret@proxy.test:3128", []string{"s3cret", "bWU6czNjcmV0"}},
 		{"https://drone.test", "HTTPS_PROXY=socks5://t0ken@proxy.test", []string{"t0ken", "dDBrZW46"}},
-		{"https://drone.test", "HTTPS_PROXY=http://proxy.test", nil},
+		{"https://drone.test", "HTTPS_PROXY=socks5://gateway.test", nil},
 		{"https://drone.test", "HTTP_PROXY=http://me:s3cret@proxy.test", nil},
 		{"https://drone.test", "HTTPS_PROXY=http://me:s3%zzcret@proxy.test", nil}, // net/http ignores it
 		{"https://127.0.0.1", "HTTPS_PROXY=http://me:s3cret@proxy.test", nil},
