@@ -71,6 +71,7 @@ type agent struct {
 	guard    *exporters.SwitchGuard
 	server   *exporters.Server
 	service  *service
+	board    *board
 	// told are the instruments that want to be told; nil before register.
 	told *instruments.Instruments
 }
@@ -181,7 +182,7 @@ func (a *agent) attend(ctx context.Context, served <-chan error) error {
 
 func assemble(ctx context.Context, opts Options) (*agent, error) {
 	cfg := opts.Config
-	a := &agent{opts: opts, config: cfg, service: newService(opts.Service, opts.Logger)}
+	a := &agent{opts: opts, config: cfg, service: newService(opts.Service, opts.Logger), board: newBoard(time.Now)}
 	a.service.spare(cfg.drone.Timeout)
 	a.settings.Store(&instruments.Settings{StaleAfter: cfg.staleAfter, Loaded: time.Now()})
 	var err error
@@ -194,7 +195,7 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 	}
 	a.client.Store(client)
 	a.poller = newPoller(cfg, client, opts)
-	a.poller.service = a.service
+	a.poller.service, a.poller.board = a.service, a.board
 	a.poller.state = openState(cfg.statePath, cfg.Server(), opts.Logger)
 	warnOpen(cfg, opts.Logger)
 	a.poller.state.load(a.poller.watcher)
@@ -207,18 +208,7 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 		return nil, &UsageError{err}
 	}
 	a.guard = exporters.NewSwitchGuard(guard)
-	addresses := opts.ListenAddresses
-	if len(addresses) == 0 {
-		addresses = []string{cfg.listen}
-	}
-	a.server, err = exporters.NewServer(exporters.ServerConfig{
-		Addresses: addresses, SystemdSocket: opts.SystemdSocket, WebConfigFile: opts.WebConfigFile,
-		MetricsPath: cfg.metricsPath, Metrics: a.provider.Handler(), Guard: a.guard,
-		Reload:  a.reload,
-		Ready:   func() bool { return a.poller.newest.Load() != nil },
-		Version: opts.Version, Logger: opts.Logger,
-	})
-	if err != nil {
+	if a.server, err = a.newServer(cfg); err != nil {
 		return nil, &UsageError{err}
 	}
 	return a, nil

@@ -12,6 +12,7 @@ import (
 	"drone-otel-agent/droneapi"
 	"drone-otel-agent/exporters"
 	"drone-otel-agent/internal/secret"
+	"drone-otel-agent/statuspage"
 )
 
 // observation is how the agent's own requests are measured; the zero value measures nothing.
@@ -60,6 +61,39 @@ func newPoller(cfg *Config, client *droneapi.Client, opts Options) *poller {
 		now: time.Now, log: opts.Logger, published: opts.Published,
 		wake: make(chan struct{}, 1), polled: make(chan struct{}),
 	}
+}
+
+// newServer makes the server of the metrics and of the status page.
+func (a *agent) newServer(cfg *Config) (*exporters.Server, error) {
+	addresses := a.opts.ListenAddresses
+	if len(addresses) == 0 {
+		addresses = []string{cfg.listen}
+	}
+	page, err := statuspage.New(statuspage.Config{
+		Source: a.status, Version: a.opts.Version,
+		Paths: statuspage.Paths{
+			Metrics: cfg.metricsPath, Document: exporters.StatusPath, Logout: exporters.LogoutPath,
+			Healthy: exporters.HealthyPath, Ready: exporters.ReadyPath,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return exporters.NewServer(exporters.ServerConfig{
+		Addresses: addresses, SystemdSocket: a.opts.SystemdSocket, WebConfigFile: a.opts.WebConfigFile,
+		MetricsPath: cfg.metricsPath, Metrics: a.provider.Handler(), Guard: a.guard,
+		Reload: a.reload,
+		Ready:  func() bool { return a.poller.newest.Load() != nil },
+		Front:  page, Identity: cfg.Server(), Logger: a.opts.Logger,
+	})
+}
+
+// status is what people and programs are shown. The server and the labels of the queue stay as they were at the start.
+func (a *agent) status() statuspage.Status {
+	out := a.board.status(a.currentSettings(), a.opts.Config.metrics.QueueLabels)
+	out.Agent.Version, out.Drone.Server = a.opts.Version, a.opts.Config.Server()
+	out.Push = pushOf(a.provider.PushStatus())
+	return out
 }
 
 // newGuard makes who decides about a scrape.

@@ -31,6 +31,8 @@ type poller struct {
 
 	// service is told of every poll, and gets the signs of life; nil is nobody.
 	service *service
+	// board is told of every poll; nil is nobody.
+	board *board
 	// next is a configuration to take over before the next poll, which wake brings forward.
 	next atomic.Pointer[change]
 	wake chan struct{}
@@ -144,8 +146,10 @@ func (p *poller) poll(ctx context.Context, budget time.Time) error {
 	}
 	ended := p.now()
 	var next instruments.Snapshot
+	var seen sight
 	if err == nil {
 		next = p.watcher.snapshot()
+		seen = p.watcher.sight(&next)
 		next.Up, next.Fresh = true, started
 	} else if last := p.newest.Load(); last != nil {
 		next = *last
@@ -156,6 +160,9 @@ func (p *poller) poll(ctx context.Context, budget time.Time) error {
 	p.report(ctx, err, &next)
 	if p.service != nil {
 		p.service.polled(&next, err)
+	}
+	if p.board != nil {
+		p.board.polled(&next, seen, p.interval, err)
 	}
 	if p.published != nil {
 		p.published(&next)

@@ -27,6 +27,8 @@ type repository struct {
 	// last is the newest build of the default branch that was told, and lastNumber its number.
 	last       *instruments.LastBuild
 	lastNumber int64
+	// lastFailed is the newest that did not succeed; nil where none was seen.
+	lastFailed *failedBuild
 
 	// gone tells that Drone says there is no such repository, or none for this user.
 	gone bool
@@ -34,6 +36,15 @@ type repository struct {
 	refusals int
 	// askAgain is when a repository that was refused is asked for again.
 	askAgain time.Time
+}
+
+// failedBuild is a build of the default branch that ended with anything but success. Its status is empty where it is
+// no longer known.
+type failedBuild struct {
+	instruments.LastBuild
+
+	number int64
+	status droneapi.Status
 }
 
 // openBuild is a build that has not ended, as last seen.

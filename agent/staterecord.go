@@ -24,6 +24,7 @@ type stateRecord struct {
 	Counted bool          `json:"counted,omitempty"`
 	Newest  int64         `json:"newest,omitempty"`
 	Last    *stateLast    `json:"last,omitempty"`
+	Failed  *stateLast    `json:"failed,omitempty"`
 }
 
 type stateBuild struct {
@@ -38,6 +39,20 @@ type stateLast struct {
 	Success  bool    `json:"success"`
 	Seconds  float64 `json:"seconds"`
 	Finished int64   `json:"finished"`
+	// Status is told of Failed alone.
+	Status droneapi.Status `json:"status,omitempty"`
+}
+
+func newStateLast(number int64, build *instruments.LastBuild) *stateLast {
+	return &stateLast{
+		Number: number, Success: build.Success, Seconds: build.Duration.Seconds(), Finished: build.Finished.Unix(),
+	}
+}
+
+func (s *stateLast) build() instruments.LastBuild {
+	return instruments.LastBuild{
+		Success: s.Success, Finished: unix(s.Finished), Duration: time.Duration(s.Seconds * float64(time.Second)),
+	}
 }
 
 // putRecord writes what is known of a repository.
@@ -57,10 +72,11 @@ func putRecord(bucket *bbolt.Bucket, id int64, r *repository) error {
 		record.Open = append(record.Open, b)
 	}
 	if r.last != nil {
-		record.Last = &stateLast{
-			Number: r.lastNumber, Success: r.last.Success, Seconds: r.last.Duration.Seconds(),
-			Finished: r.last.Finished.Unix(),
-		}
+		record.Last = newStateLast(r.lastNumber, r.last)
+	}
+	if r.lastFailed != nil {
+		record.Failed = newStateLast(r.lastFailed.number, &r.lastFailed.LastBuild)
+		record.Failed.Status = r.lastFailed.status
 	}
 	raw, err := json.Marshal(record)
 	if err != nil {
@@ -99,11 +115,10 @@ func decodeRecord(id int64, raw []byte) (*repository, error) {
 		r.watch(droneapi.Build{ID: b.ID, Number: b.Number, Created: b.Created}).before = b.Before
 	}
 	if record.Last != nil {
-		r.lastNumber = record.Last.Number
-		r.last = &instruments.LastBuild{
-			Success: record.Last.Success, Finished: unix(record.Last.Finished),
-			Duration: time.Duration(record.Last.Seconds * float64(time.Second)),
-		}
+		r.ended(record.Last.Number, "", record.Last.build()) // an older version wrote no failures
+	}
+	if failed := record.Failed; failed != nil && record.Last != nil && !failed.Success {
+		r.lastFailed = &failedBuild{LastBuild: failed.build(), number: failed.Number, status: failed.Status}
 	}
 	return r, nil
 }

@@ -100,13 +100,22 @@ func (w *watcher) tell(r *repository, build droneapi.Build) {
 	name := w.selection.name(r)
 	told := finished(r, name, build)
 	w.told = append(w.told, told)
-	if told.DefaultBranch && build.Number > r.lastNumber && build.Finished > 0 {
-		r.lastNumber = build.Number
-		r.last = &instruments.LastBuild{
+	if told.DefaultBranch && build.Finished > 0 {
+		r.ended(build.Number, build.Status, instruments.LastBuild{
 			Success:  build.Status == droneapi.StatusSuccess,
 			Duration: max(0, told.Finished.Sub(later(told.Started, told.Created))),
 			Finished: told.Finished,
-		}
+		})
+	}
+}
+
+// ended takes a build of the default branch that has ended. They need not end in the order of their numbers.
+func (r *repository) ended(number int64, status droneapi.Status, build instruments.LastBuild) {
+	if number > r.lastNumber {
+		r.lastNumber, r.last = number, &build
+	}
+	if !build.Success && (r.lastFailed == nil || number > r.lastFailed.number) {
+		r.lastFailed = &failedBuild{LastBuild: build, number: number, status: status}
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -45,7 +47,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	edition := flags.String("edition", "enterprise", "of the simulated Drone server: enterprise or community")
 	listen := flags.String("listen", "127.0.0.1:9464", "address of the agent's Prometheus endpoint")
 	interval := flags.Duration("interval", 5*time.Second, "between two polls")
+	auth := flags.String("auth", "none", "who may look: none asks nobody for a token, drone wants one that Drone knows")
 	otlp := flags.String("otlp", "", "a Collector to push to, as http://127.0.0.1:4317")
+	browser := flags.Bool("browser", true, "open the status page in a browser where there is a desktop")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -61,12 +65,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	go func() { _ = web.Serve(server) }()
 	defer func() { _ = web.Close() }()
 
-	config, err := agent.ParseConfig("demo", fmt.Sprintf(`
+	config, err := agent.ParseConfig("the demo's configuration", fmt.Sprintf(`
 drone: {server: "http://%s", token: %q}
 poll: {interval: %s, stale_after: 1m}
-prometheus: {listen_address: %q, auth: {mode: drone}}
+prometheus: {listen_address: %q, auth: {mode: %s}}
 otlp: {endpoint: %q, interval: 10s}
-`, server.Addr(), dronetest.DefaultToken, *interval, *listen, *otlp))
+`, server.Addr(), dronetest.DefaultToken, *interval, *listen, *auth, *otlp))
 	if err != nil {
 		return err
 	}
@@ -78,13 +82,36 @@ otlp: {endpoint: %q, interval: 10s}
 		Logger: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Listening: func(addresses []string) {
 			_, _ = fmt.Fprintf(out, "A simulated Drone server, %s edition, is at http://%s\n", *edition, server.Addr())
+			_, _ = fmt.Fprintf(out, "The status page is at http://%s/\n", addresses[0])
+			if *auth != "none" {
+				_, _ = fmt.Fprintf(out, "It wants a token: %s\n", dronetest.DefaultToken)
+			}
 			_, _ = fmt.Fprintln(out, "The agent serves its metrics:")
 			_, _ = fmt.Fprintf(out, "\n  curl -H 'Authorization: Bearer %s' http://%s/metrics\n\n",
 				dronetest.DefaultToken, addresses[0])
 			_, _ = fmt.Fprintln(out, "A line for every poll; Ctrl-C ends it.")
+			if *browser {
+				openBrowser(ctx, "http://"+addresses[0]+"/")
+			}
 		},
 		Published: func(s *instruments.Snapshot) { printFigures(out, s) },
 	})
+}
+
+// openBrowser opens a page for somebody who sits at a desktop; elsewhere, and where there is no way to, nothing happens.
+func openBrowser(ctx context.Context, page string) {
+	desktop := os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
+	opener := "xdg-open"
+	if runtime.GOOS == "darwin" {
+		desktop, opener = true, "open"
+	}
+	if !desktop {
+		return
+	}
+	opening := exec.CommandContext(ctx, opener, page) //nolint:gosec // one of two names, and the agent's own address
+	if opening.Start() == nil {
+		go func() { _ = opening.Wait() }()
+	}
 }
 
 func printFigures(out io.Writer, s *instruments.Snapshot) {

@@ -14,7 +14,8 @@
 //   - A [Guard] decides who may read: [NewDroneGuard] asks Drone through an [AskFunc], [NewTokenGuard]
 //     knows tokens of its own, [OpenGuard] lets everyone in. [Protect] puts one before a handler.
 //   - [NewServer] makes the HTTP [Server]; then [Server.Listen], [Server.Serve], [Server.Shutdown].
-//     Health at /-/healthy, readiness at /-/ready, a landing page at /.
+//     Health at /-/healthy, readiness at /-/ready. At / is what a [Front] shows, behind the same guard; people
+//     log in with a token, and from then on their browser has the name of a session instead.
 //
 // # The order of things
 //

@@ -50,7 +50,7 @@ func FuzzRequest(f *testing.F) {
 				served = true
 				return nil, nil
 			},
-		}, 1<<10)
+		}, defaultLimits())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,25 +69,37 @@ func wellFormed(token secret.Text) bool {
 // Protect puts a guard before a handler. A token is taken from the Authorization header and from nowhere
 // else: in a URL it would end up in logs. Refusals are logged, at most one a minute above level debug.
 func Protect(guard Guard, next http.Handler, logger *slog.Logger) http.Handler {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	return &protected{guard: guard, next: next, logger: logger, loud: &rate.Sometimes{Interval: time.Minute}}
+	return protect(guard, next, logger, bearerToken)
 }
 
-type protected struct {
-	guard  Guard
-	next   http.Handler
+func protect(guard Guard, next http.Handler, logger *slog.Logger, token func(*http.Request) secret.Text) http.Handler {
+	refusals := newRefusals(logger)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := guard.Decide(r.Context(), token(r))
+		if answer.Decision == Allowed {
+			next.ServeHTTP(w, r)
+			return
+		}
+		status := refusals.note(w, r, answer)
+		http.Error(w, answer.Message, status)
+	})
+}
+
+// refusals are those who were not let in.
+type refusals struct {
 	logger *slog.Logger
 	loud   *rate.Sometimes
 }
 
-func (p *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	answer := p.guard.Decide(r.Context(), bearerToken(r))
-	if answer.Decision == Allowed {
-		p.next.ServeHTTP(w, r)
-		return
+func newRefusals(logger *slog.Logger) *refusals {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
 	}
+	return &refusals{logger: logger, loud: &rate.Sometimes{Interval: time.Minute}}
+}
+
+// note sets the headers of a refusal, logs it, and returns the status to answer with.
+func (f *refusals) note(w http.ResponseWriter, r *http.Request, answer Answer) (status int) {
 	status, challenge := refusal(answer.Decision)
 	if challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)
@@ -97,10 +109,10 @@ func (p *protected) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
 	level := slog.LevelDebug
-	p.loud.Do(func() { level = slog.LevelWarn })
-	p.logger.Log(r.Context(), level, "a request for the metrics was refused",
+	f.loud.Do(func() { level = slog.LevelWarn })
+	f.logger.Log(r.Context(), level, "a request for the metrics was refused",
 		"remote", r.RemoteAddr, "status", status, "reason", answer.Message)
-	http.Error(w, answer.Message, status)
+	return status
 }
 
 // refusal gives the status and the WWW-Authenticate header of RFC 6750, section 3.

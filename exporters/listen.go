@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -90,7 +91,7 @@ func ValidateMetricsPath(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("path of the metrics %q: it must begin with /", path)
-	case path == "/" || path == healthyPath || path == readyPath || path == reloadPath:
+	case slices.Contains([]string{"/", healthyPath, readyPath, reloadPath, LogoutPath, StatusPath}, path):
 		return fmt.Errorf("path of the metrics %q: the agent's own pages are there", path)
 	case strings.ContainsFunc(path, bad) || strings.Contains(path, "//") || strings.HasSuffix(path, "/"):
 		return fmt.Errorf("path of the metrics %q: letters, digits, - . _ ~ and single / between them only", path)

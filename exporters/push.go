@@ -43,6 +43,8 @@ type PushStatus struct {
 	LastSuccess time.Time
 	// Err is why the Collector did not take the last push; nil unless State is away.
 	Err error
+	// Hint is what to look at then.
+	Hint string
 	// Rejected is what was wrong with the part of the metrics that the Collector did not take while it
 	// took the rest; empty where it takes everything.
 	Rejected string
@@ -256,13 +258,13 @@ func (p *pusher) failed(err error) {
 	}
 	p.round.failed++
 	p.mixed = p.mixed || p.round.taken > 0
-	p.status.Err = err
+	p.status.Err, p.status.Hint = err, exportHint(err)
 	if p.status.State == PushAway {
 		return
 	}
 	p.status.State, p.status.Since = PushAway, time.Now()
 	p.logger.Warn("the OpenTelemetry Collector does not take the metrics; they are offered again at every interval",
-		"endpoint", p.status.Endpoint, "err", err, "check", exportHint(err))
+		"endpoint", p.status.Endpoint, "err", err, "check", p.status.Hint)
 }
 
 func (p *pusher) taken() {
@@ -289,7 +291,7 @@ func (p *pusher) taken() {
 func (p *pusher) back(now time.Time) {
 	p.logger.Info("the OpenTelemetry Collector takes the metrics again",
 		"endpoint", p.status.Endpoint, "away", now.Sub(p.status.Since).Round(time.Millisecond))
-	p.status.State, p.status.Since, p.status.Err, p.mixed = PushOK, now, nil, false
+	p.status.State, p.status.Since, p.status.Err, p.status.Hint, p.mixed = PushOK, now, nil, "", false
 }
 
 // newRound looks back at the round that has ended.

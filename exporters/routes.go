@@ -2,13 +2,10 @@ package exporters
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/prometheus/exporter-toolkit/web"
 )
 
 // Prometheus's own conventions for these.
@@ -22,32 +19,21 @@ const (
 type page struct {
 	http.Handler
 	methods []string
+	// body tells that a request may have one.
+	body bool
 }
 
 // readable is a page to look at.
-func readable(h http.Handler) page { return page{h, []string{http.MethodGet, http.MethodHead}} }
+func readable(h http.Handler) page {
+	return page{Handler: h, methods: []string{http.MethodGet, http.MethodHead}}
+}
 
 // routes is everything the server answers. Paths are compared as they are: a mux would redirect what looks
 // like one of them, and read braces in the configured path as a pattern.
-func routes(cfg ServerConfig, bodyBytes int64) (http.Handler, error) {
-	landing, err := web.NewLandingPage(web.LandingConfig{
-		Name:        ServiceName,
-		Description: "Metrics of a Drone server for Prometheus and OpenTelemetry",
-		Version:     cfg.Version,
-		Profiling:   "false",
-		Links: []web.LandingLinks{
-			{Address: cfg.MetricsPath, Text: "Metrics"},
-			{Address: healthyPath, Text: "Healthy", Description: "the process answers"},
-			{Address: readyPath, Text: "Ready", Description: "Drone has been asked"},
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("making the landing page: %w", err)
-	}
+func routes(cfg ServerConfig, lim limits) (http.Handler, error) {
+	policy := "default-src 'none'; frame-ancestors 'none'"
 	pages := map[string]page{
-		"/":             readable(landing),
-		cfg.MetricsPath: readable(Protect(cfg.Guard, cfg.Metrics, cfg.Logger)),
-		healthyPath:     readable(text(http.StatusOK, "healthy\n")),
+		healthyPath: readable(text(http.StatusOK, "healthy\n")),
 		readyPath: readable(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if cfg.Ready() {
 				text(http.StatusOK, "ready\n").ServeHTTP(w, r)
@@ -56,11 +42,24 @@ func routes(cfg ServerConfig, bodyBytes int64) (http.Handler, error) {
 			text(http.StatusServiceUnavailable, "not ready: the first poll of Drone is not over\n").ServeHTTP(w, r)
 		})),
 	}
+	if cfg.Front == nil {
+		pages[cfg.MetricsPath] = readable(Protect(cfg.Guard, cfg.Metrics, cfg.Logger))
+	} else {
+		entrance, err := newEntrance(cfg, lim)
+		if err != nil {
+			return nil, err
+		}
+		policy = cfg.Front.Policy()
+		pages[cfg.MetricsPath] = readable(entrance.protect(cfg.Metrics, cfg.Logger))
+		pages[StatusPath] = readable(entrance.protect(entrance.document(), cfg.Logger))
+		pages["/"] = page{http.HandlerFunc(entrance.page), []string{http.MethodGet, http.MethodHead, http.MethodPost}, true}
+		pages[LogoutPath] = page{Handler: http.HandlerFunc(entrance.logout), methods: []string{http.MethodPost}}
+	}
 	if cfg.Reload != nil {
-		pages[reloadPath] = page{reload(cfg), []string{http.MethodPost, http.MethodPut}}
+		pages[reloadPath] = page{Handler: reload(cfg), methods: []string{http.MethodPost, http.MethodPut}}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		secureHeaders(w.Header())
+		secureHeaders(w.Header(), policy)
 		page, found := pages[r.URL.Path]
 		switch {
 		case !found:
@@ -68,7 +67,7 @@ func routes(cfg ServerConfig, bodyBytes int64) (http.Handler, error) {
 		case !slices.Contains(page.methods, r.Method):
 			w.Header().Set("Allow", strings.Join(page.methods, ", "))
 			http.Error(w, "only "+strings.Join(page.methods, " and "), http.StatusMethodNotAllowed)
-		case hugeBody(w, r, bodyBytes):
+		case !page.body && hugeBody(w, r, lim.bodyBytes):
 			http.Error(w, "no request body is wanted here", http.StatusRequestEntityTooLarge)
 		default:
 			page.ServeHTTP(w, r)
@@ -122,14 +121,15 @@ func hugeBody(w http.ResponseWriter, r *http.Request, most int64) bool {
 	return err != nil
 }
 
-// secureHeaders are for browsers that come across the pages. Those of the web configuration win.
-func secureHeaders(h http.Header) {
+// secureHeaders are for browsers that come across the pages. Those of the web configuration win. The referrer stays on
+// the site, and does not vanish: where it does, a browser does not say either that a form is the site's own.
+func secureHeaders(h http.Header, policy string) {
 	for name, value := range map[string]string{
 		"X-Content-Type-Options":  "nosniff",
 		"X-Frame-Options":         "deny",
-		"Referrer-Policy":         "no-referrer",
+		"Referrer-Policy":         "same-origin",
 		"Cache-Control":           "no-store",
-		"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+		"Content-Security-Policy": policy,
 	} {
 		if h.Get(name) == "" {
 			h.Set(name, value)

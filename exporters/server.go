@@ -35,8 +35,10 @@ type ServerConfig struct {
 	Reload func(context.Context) (waiting []string, err error)
 	// Ready tells whether the first poll is over, good or bad; nil is always. It is asked at each /-/ready.
 	Ready func() bool
-	// Version is shown on the landing page.
-	Version string
+	// Front is what people see at /, and programs at [StatusPath]; nil is nothing.
+	Front Front
+	// Identity tells this agent's sessions apart from those of another one on the same host: what it watches.
+	Identity string
 	// Logger gets what goes wrong while running; nil discards it.
 	Logger *slog.Logger
 }
@@ -111,7 +113,7 @@ func newServer(cfg ServerConfig, lim limits) (*Server, error) {
 		return nil, err
 	}
 	cfg.Metrics = takeTurns(cfg.Metrics, lim)
-	handler, err := routes(cfg, lim.bodyBytes)
+	handler, err := routes(cfg, lim)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 // came. While somebody waits, a client that takes nothing of its answer is cut off: whoever reads a byte now and then
 // must not keep the others from scraping. Alone it may be as slow as the server's time limit lets it be.
 type turns struct {
-	next   http.Handler
 	limits limits
 	slots  chan struct{}
 
@@ -21,12 +20,18 @@ type turns struct {
 	taking  map[*turn]struct{}
 }
 
-func takeTurns(next http.Handler, lim limits) *turns {
-	return &turns{next: next, limits: lim, slots: make(chan struct{}, lim.scrapes), taking: map[*turn]struct{}{}}
+func newTurns(lim limits) *turns {
+	return &turns{limits: lim, slots: make(chan struct{}, lim.scrapes), taking: map[*turn]struct{}{}}
 }
 
-// ServeHTTP implements http.Handler.
-func (t *turns) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// takeTurns lets a handler answer so many requests at the same time.
+func takeTurns(next http.Handler, lim limits) http.Handler {
+	all := newTurns(lim)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { all.serve(w, r, next) })
+}
+
+// serve lets next answer when it is the request's turn.
+func (t *turns) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	until := time.Now().Add(t.limits.write)
 	if !t.begin(r.Context()) {
 		w.Header().Set("Retry-After", "1")
@@ -39,7 +44,7 @@ func (t *turns) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.taking[mine] = struct{}{}
 	t.mu.Unlock()
 	defer t.end(mine)
-	t.next.ServeHTTP(mine, r)
+	next.ServeHTTP(mine, r)
 }
 
 // begin waits for a slot; false is that there was none in time.

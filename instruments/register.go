@@ -118,7 +118,7 @@ func (i *Instruments) collect(o metric.Observer) {
 		return
 	}
 	now, settings := i.opts.Now(), i.opts.Settings()
-	stale := now.Sub(snapshot.Fresh) > settings.StaleAfter
+	stale := snapshot.Stale(now, settings)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	v := &view{

@@ -72,6 +72,11 @@ type Snapshot struct {
 	Oldest *Oldest
 }
 
+// Stale tells whether what is known of Drone is too old to be shown.
+func (s *Snapshot) Stale(now time.Time, settings Settings) bool {
+	return now.Sub(s.Fresh) > settings.StaleAfter
+}
+
 // Complete tells whether all of Drone's own seven figures are known.
 func (s *Snapshot) Complete() bool {
 	return s.BuildCount.known && s.UserCount.known && s.RepoCount.known && s.PendingBuilds.known &&

@@ -1,0 +1,329 @@
+package exporters
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"drone-otel-agent/internal/secret"
+)
+
+// plainFront is a Front of single words.
+type plainFront struct{}
+
+func (plainFront) Page(w http.ResponseWriter, _ *http.Request, leave bool) {
+	_, _ = io.WriteString(w, "the page")
+	if leave {
+		_, _ = io.WriteString(w, ", and the way out")
+	}
+}
+
+func (plainFront) Document(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, "the document")
+}
+
+func (plainFront) Door(w http.ResponseWriter, _ *http.Request, status int, said string) {
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, "the door: "+said)
+}
+
+func (plainFront) Policy() string { return "default-src 'none'; style-src 'sha256-x'" }
+
+// browser is one as far as cookies and redirects go.
+type browser struct {
+	*http.Client
+
+	t    *testing.T
+	addr string
+}
+
+func newBrowser(t *testing.T, cfg ServerConfig) *browser {
+	t.Helper()
+	cfg.Front = plainFront{}
+	_, addr := startServer(t, cfg, defaultLimits())
+	client := newClient(t, nil)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Jar = jar
+	return &browser{client, t, addr}
+}
+
+// login posts the form.
+func (v *browser) login(token string, headers ...string) (*http.Response, string) {
+	v.t.Helper()
+	form := url.Values{"token": {token}}.Encode()
+	headers = append(headers, "Content-Type", "application/x-www-form-urlencoded")
+	return do(v.t, v.Client, http.MethodPost, "http://"+v.addr+"/", strings.NewReader(form), headers...)
+}
+
+func (v *browser) sees(path string) (*http.Response, string) {
+	v.t.Helper()
+	return get(v.t, v.Client, "http://"+v.addr+path)
+}
+
+// wantPage fails where / does not show this.
+func (v *browser) wantPage(status int, text string) {
+	v.t.Helper()
+	if resp, body := v.sees("/"); resp.StatusCode != status || !strings.Contains(body, text) {
+		v.t.Errorf("/ answers %d %q, want %d %q", resp.StatusCode, body, status, text)
+	}
+}
+
+// cookie is the one that it has.
+func (v *browser) cookie() *http.Cookie {
+	v.t.Helper()
+	cookies := v.Jar.Cookies(&url.URL{Scheme: "http", Host: v.addr})
+	if len(cookies) != 1 {
+		v.t.Fatalf("%d cookies", len(cookies))
+	}
+	return cookies[0]
+}
+
+// TestLogin goes in by the form, sees what there is, and goes out.
+func TestLogin(t *testing.T) {
+	_, logger := newLogbook(t)
+	v := newBrowser(t, ServerConfig{Guard: tokenGuardOf(t), Logger: logger, Identity: "http://drone.test"})
+	v.wantPage(200, "the door: This endpoint wants the bearer token")
+
+	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, _ := v.login(" " + theToken + "\n")
+	if resp.StatusCode != 303 || resp.Header.Get("Location") != "./" {
+		t.Fatalf("status %d, location %q", resp.StatusCode, resp.Header.Get("Location"))
+	}
+	set := resp.Header.Values("Set-Cookie")
+	if len(set) != 1 {
+		t.Fatalf("cookies %q", set)
+	}
+	for _, part := range []string{"; Path=/", "; HttpOnly", "; SameSite=Strict"} {
+		if !strings.Contains(set[0], part) {
+			t.Errorf("the cookie %s is not%s", set[0], part)
+		}
+	}
+	for _, part := range []string{"Secure", "Max-Age", "Expires", "Domain", theToken} {
+		if strings.Contains(set[0], part) {
+			t.Errorf("the cookie %s has %s", set[0], part)
+		}
+	}
+	v.CheckRedirect = nil
+	v.wantPage(200, "the page, and the way out")
+	for path, text := range map[string]string{"/api/v1/status": "the document", "/metrics": "the metrics"} {
+		if resp, body := v.sees(path); resp.StatusCode != 200 || body != text {
+			t.Errorf("%s answers %d %q to somebody who has logged in", path, resp.StatusCode, body)
+		}
+	}
+	before := v.cookie().Value
+	if resp, body := v.login(theToken); resp.StatusCode != 200 || !strings.HasPrefix(body, "the page") {
+		t.Errorf("a second login: %d %q", resp.StatusCode, body)
+	}
+	if v.cookie().Value == before {
+		t.Error("the second login has the session of the first")
+	}
+	stolen := &http.Cookie{Name: v.cookie().Name, Value: v.cookie().Value}
+
+	resp, body := do(t, v.Client, http.MethodPost, "http://"+v.addr+LogoutPath, nil)
+	if resp.StatusCode != 200 || !strings.HasPrefix(body, "the door") {
+		t.Errorf("after the logout: %d %q", resp.StatusCode, body)
+	}
+	if left := v.Jar.Cookies(&url.URL{Scheme: "http", Host: v.addr}); len(left) != 0 {
+		t.Errorf("the logout leaves %v", left)
+	}
+	for _, old := range []string{stolen.Value, before} {
+		_, body := get(t, newClient(t, nil), "http://"+v.addr+"/", "Cookie", stolen.Name+"="+old)
+		if !strings.HasPrefix(body, "the door") {
+			t.Errorf("a session that has ended shows %q", body)
+		}
+	}
+}
+
+// TestLoginRefused tries what must not go in.
+func TestLoginRefused(t *testing.T) {
+	guard := must(NewDroneGuard(func(_ context.Context, token secret.Text) (Decision, error) {
+		switch token.Reveal() {
+		case "plain":
+			return Forbidden, nil
+		case "away":
+			return Unknown, io.ErrUnexpectedEOF
+		}
+		return Unknown, nil
+	}, DroneGuardOptions{StrangersBurst: 4}))
+	logs, logger := newLogbook(t)
+	v := newBrowser(t, ServerConfig{Guard: guard, Logger: logger})
+	for _, tc := range []struct {
+		name, token, text string
+		headers           []string
+		status            int
+	}{
+		{name: "nobody's", token: "nobody", status: 401, text: "Drone does not know this token."},
+		{name: "a plain user's", token: "plain", status: 403, text: "neither an admin nor a machine user"},
+		{name: "while Drone is away", token: "away", status: 503, text: "Drone does not answer"},
+		{name: "none", token: "", status: 400, text: "no token in the form"},
+		{name: "spaces", token: " \t ", status: 400, text: "no token in the form"},
+		{name: "huge", token: strings.Repeat("x", 20<<10), status: 400, text: "too long"},
+		{name: "too long for a token", token: strings.Repeat("x", maxToken+1), status: 401, text: "no token of Drone"},
+		{name: "another site's", token: theToken, status: 403, text: "another site",
+			headers: []string{"Origin", "http://evil.test"}},
+		{name: "a site beside", token: theToken, status: 403, text: "another site",
+			headers: []string{"Sec-Fetch-Site", "same-site"}},
+		{name: "one more of nobody's", token: "nobody1", status: 401, text: "does not know"},
+		{name: "too many", token: "nobody2", status: 429, text: "Too many tokens"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			resp, body := v.login(tc.token, tc.headers...)
+			if resp.StatusCode != tc.status || !strings.Contains(body, "the door") || !strings.Contains(body, tc.text) {
+				t.Errorf("%d %q, want %d and %q", resp.StatusCode, body, tc.status, tc.text)
+			}
+			if resp.Header.Get("Set-Cookie") != "" {
+				t.Error("there is a cookie")
+			}
+			if (resp.Header.Get("Retry-After") != "") != (tc.status == 503 || tc.status == 429) {
+				t.Errorf("Retry-After is %q", resp.Header.Get("Retry-After"))
+			}
+		})
+	}
+	v.wantPage(200, "the door")
+	if strings.Contains(logs.String(), "nobody1") {
+		t.Errorf("a token that was tried is in the log:\n%s", logs)
+	}
+}
+
+// TestLoginFromHere is a browser's: on plain HTTP it says Origin alone, else Sec-Fetch-Site too.
+func TestLoginFromHere(t *testing.T) {
+	v := newBrowser(t, ServerConfig{Guard: tokenGuardOf(t)})
+	for _, headers := range [][]string{
+		{"Origin", "http://" + v.addr},
+		{"Origin", "http://" + v.addr, "Sec-Fetch-Site", "same-origin"},
+		{"Sec-Fetch-Site", "none"},
+	} {
+		if resp, body := v.login(theToken, headers...); resp.StatusCode != 200 || !strings.HasPrefix(body, "the page") {
+			t.Errorf("%q: %d %q", headers, resp.StatusCode, body)
+		}
+	}
+}
+
+// TestSessionIsTheToken: what becomes of the token becomes of the session.
+func TestSessionIsTheToken(t *testing.T) {
+	var decision atomic.Int64
+	decision.Store(int64(Allowed))
+	guard := NewSwitchGuard(decider(func() Decision { return Decision(decision.Load()) }))
+	v := newBrowser(t, ServerConfig{Guard: guard})
+	v.login(theToken)
+	v.wantPage(200, "the page")
+
+	decision.Store(int64(Undecidable))
+	v.wantPage(503, "the door")
+	decision.Store(int64(Allowed))
+	v.wantPage(200, "the page, and the way out") // the session has outlived it
+
+	decision.Store(int64(Unknown))
+	if resp, _ := v.sees("/metrics"); resp.StatusCode != 401 {
+		t.Errorf("/metrics answers %d", resp.StatusCode)
+	}
+	v.wantPage(401, "the door")
+	decision.Store(int64(Allowed))
+	v.wantPage(200, "the page") // this decider lets in who has no token, too
+	if left := v.Jar.Cookies(&url.URL{Scheme: "http", Host: v.addr}); len(left) != 0 {
+		t.Errorf("a refused session leaves %v", left)
+	}
+}
+
+// decider decides without looking at the token.
+type decider func() Decision
+
+func (d decider) Decide(context.Context, secret.Text) Answer {
+	return Answer{Decision: d(), Message: "said"}
+}
+
+// TestOpenFront: where anyone may read, nobody has to log in, and nobody can.
+func TestOpenFront(t *testing.T) {
+	_, logger := newLogbook(t)
+	v := newBrowser(t, ServerConfig{Guard: OpenGuard(), Logger: logger})
+	if _, body := v.sees("/"); body != "the page" {
+		t.Errorf("/ shows %q", body)
+	}
+	if resp, body := v.login(theToken); resp.StatusCode != 200 || body != "the page" {
+		t.Errorf("a login: %d %q", resp.StatusCode, body)
+	}
+	if cookies := v.Jar.Cookies(&url.URL{Scheme: "http", Host: v.addr}); len(cookies) != 0 {
+		t.Errorf("a login leaves %v", cookies)
+	}
+}
+
+// TestSessionReloadsNothing: what changes something wants the token itself, which no other site's page can send.
+func TestSessionReloadsNothing(t *testing.T) {
+	reloaded := false
+	v := newBrowser(t, ServerConfig{
+		Guard:  tokenGuardOf(t),
+		Reload: func(context.Context) ([]string, error) { reloaded = true; return nil, nil },
+	})
+	v.login(theToken)
+	v.wantPage(200, "the page")
+	if resp, body := do(t, v.Client, http.MethodPost, "http://"+v.addr+"/-/reload", nil); resp.StatusCode != 401 || reloaded {
+		t.Errorf("%d %q, reloaded %v", resp.StatusCode, body, reloaded)
+	}
+	resp, _ := do(t, v.Client, http.MethodPost, "http://"+v.addr+LogoutPath, nil, "Origin", "http://evil.test")
+	if resp.StatusCode != 403 {
+		t.Errorf("a logout from another site answers %d", resp.StatusCode)
+	}
+	v.wantPage(200, "the page")
+}
+
+// TestSecureCookie: over TLS, the proxy's too, the cookie goes nowhere else.
+func TestSecureCookie(t *testing.T) {
+	v := newBrowser(t, ServerConfig{Guard: tokenGuardOf(t)})
+	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, _ := v.login(theToken, "X-Forwarded-Proto", "https")
+	if set := resp.Header.Get("Set-Cookie"); !strings.Contains(set, "; Secure") {
+		t.Errorf("the cookie is %s", set)
+	}
+}
+
+// TestSessions are apart by what is watched, few, and end when nobody uses them.
+func TestSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, other := must(newSessions("http://one.test")), must(newSessions("http://other.test"))
+		if one.cookie == other.cookie {
+			t.Errorf("both are %s", one.cookie)
+		}
+		enter := func() *http.Request {
+			answer, next := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+			one.begin(answer, next, secret.New(theToken))
+			for _, cookie := range answer.Result().Cookies() {
+				next.AddCookie(cookie)
+			}
+			return next
+		}
+		mine := enter()
+		time.Sleep(sessionIdle)
+		if one.token(mine).Empty() {
+			t.Error("the session has ended too early")
+		}
+		time.Sleep(sessionIdle)
+		if one.token(mine).Empty() {
+			t.Error("using it did not keep it")
+		}
+		time.Sleep(sessionIdle + time.Second)
+		if !one.token(mine).Empty() {
+			t.Error("nobody used it, and it is there")
+		}
+		if !other.token(mine).Empty() {
+			t.Error("it is one of the other server's")
+		}
+		mine = enter()
+		for range maxSessions {
+			enter()
+		}
+		if n := one.known.Len(); n != maxSessions || !one.token(mine).Empty() {
+			t.Errorf("%d sessions, the oldest among them: %v", n, !one.token(mine).Empty())
+		}
+	})
+}
