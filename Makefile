@@ -1,6 +1,6 @@
 # make help says what there is. Go and make are enough for building and testing; git, where it is there, names the
 # version, and a C compiler, where it is there, lets the race detector in. make package needs GNU's tools besides;
-# package-check, image, test-image and test-systemd say themselves what they need.
+# package-check, image, test-image, test-page and test-systemd say themselves what they need.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -97,6 +97,10 @@ test-systemd: ## the Debian package on a booted systemd: needs Debian and root
 	@$(MAKE) --no-print-directory package ARCHES="$$($(GO) env GOARCH)" DIST=bin/systemd/next \
 		PACKAGE_VERSION='$(PACKAGE_VERSION)+next'
 	cd e2e && AGENT_PACKAGES='$(CURDIR)/bin/systemd' $(GO) test -count=1 -tags systemd -timeout 15m ./systemd
+
+.PHONY: test-page
+test-page: ## the status page in a real browser: needs npm, and Chromium, which it installs on Debian as root
+	cd e2e && $(GO) test -count=1 -tags browser -timeout 20m ./browser
 
 .PHONY: test-image
 test-image: ## the container's image, built and run by podman: needs Debian and root

@@ -13,16 +13,14 @@ func exact(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // age is how long ago it was, in whole seconds at least, never below zero: clocks differ.
 func age(now, then time.Time) string {
-	whole := math.Round(max(0, now.Sub(then).Seconds()))
-	if whole == 0 {
-		return "0 s"
-	}
-	return short(whole)
+	return short(math.Round(max(0, now.Sub(then).Seconds())))
 }
 
 // short is a length of time in the two largest units that say something: 250 ms, 4 s, 3 min 12 s, 2 h 5 min, 3 d 4 h.
 func short(seconds float64) string {
 	switch {
+	case seconds <= 0:
+		return "0 s"
 	case seconds < 0.9995:
 		return fmt.Sprintf("%.0f ms", seconds*1000)
 	case seconds < 9.95 && math.Abs(seconds-math.Round(seconds)) >= 0.05:

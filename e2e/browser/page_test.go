@@ -1,0 +1,403 @@
+//go:build browser
+
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
+
+	"drone-otel-agent/droneapi/dronetest"
+	"drone-otel-agent/e2e/await"
+	"drone-otel-agent/e2e/process"
+)
+
+var editions = []dronetest.Edition{dronetest.Enterprise, dronetest.Community}
+
+// rows are the rows of a table as a person reads them.
+func (b *tab) rows(id string) [][]string {
+	b.t.Helper()
+	return eval[[][]string](b, fmt.Sprintf(
+		"[...document.querySelectorAll('#%s tbody tr')].map(row => [...row.cells].map(cell => cell.innerText.trim()))", id))
+}
+
+// TestWhatIsSeen holds the page against Drone and the metrics, on both editions.
+func TestWhatIsSeen(t *testing.T) {
+	for _, edition := range editions {
+		t.Run(edition.String(), func(t *testing.T) {
+			s := play(t, edition, "")
+			s.live(t)
+			s.agent.Await(t, "everything to be seen", func() error {
+				return errors.Join(s.told(3)(), s.shows("drone_pending_jobs", 2), s.shows("drone_running_jobs", 1))
+			})
+			b := open(t, s.site)
+			b.visit("/")
+			b.login(dronetest.DefaultToken)
+			b.await("#status", "Drone 2.25.0, "+edition.String()+" edition")
+			b.checkHealth(s)
+			b.checkFigures(s)
+			b.checkTables(s)
+			b.do(chromedp.Click(chromedp.CSS(`nav a[href="./metrics"]`), chromedp.NodeVisible))
+			b.await("body", "drone_build_count")
+			b.visit("/api/v1/status")
+			b.await("body", `"drone_build_count"`)
+		})
+	}
+}
+
+// shows tells whether the metric has a value.
+func (s *scene) shows(name string, want float64) error {
+	got, err := s.metric(name)
+	if err == nil && got != want {
+		err = fmt.Errorf("%s is %v, not yet %v", name, got, want)
+	}
+	return err
+}
+
+func (b *tab) checkHealth(s *scene) {
+	b.t.Helper()
+	cards := eval[[]string](b, "[...document.querySelectorAll('.card')].map(card => card.className + '|' + card.innerText)")
+	if len(cards) != 3 {
+		b.t.Fatalf("cards %q", cards)
+	}
+	for i, want := range [][]string{
+		{"card ok|", "Drone", "answers", s.droneURL}, {"card ok|", "Data", " s old", "The last poll took"},
+		{"card off|", "Push over OTLP", "off", "otlp.endpoint"},
+	} {
+		for _, text := range want {
+			if !strings.Contains(cards[i], text) {
+				b.t.Errorf("card %q does not say %q", cards[i], text)
+			}
+		}
+	}
+}
+
+// checkFigures holds every figure against /metrics.
+func (b *tab) checkFigures(s *scene) {
+	b.t.Helper()
+	shown := eval[map[string]string](b, `Object.fromEntries([...document.querySelectorAll('.figure')].map(figure =>
+		[figure.querySelector('.metric').innerText, figure.querySelector('.value').innerText]))`)
+	if len(shown) != 7 {
+		b.t.Fatalf("figures %v", shown)
+	}
+	for name, value := range shown {
+		if want, err := s.metric(name); err != nil || value != fmt.Sprint(want) {
+			b.t.Errorf("%s is %q on the page, %v in the metrics (%v)", name, value, want, err)
+		}
+	}
+	if lines := eval[[]string](b, "[...document.querySelectorAll('.figure svg')].map(line => line.ariaLabel)"); len(lines) != 7 ||
+		!strings.HasPrefix(lines[0], "in the last hour ") {
+		b.t.Errorf("lines %q", lines)
+	}
+	if drawn := eval[[]string](b, "[...document.querySelectorAll('.figure path')].map(path => path.getAttribute('d'))"); len(drawn) != 7 ||
+		!strings.HasPrefix(drawn[0], "M") {
+		b.t.Errorf("drawn %q", drawn)
+	}
+}
+
+func (b *tab) checkTables(s *scene) {
+	b.t.Helper()
+	queue := [][]string{{"linux/amd64", "docker", "1", "1", "12 min"}, {"linux/arm64", "docker", "1", "0", "20 min"}}
+	builds := [][]string{
+		{"octocat/web #2", "waits for a runner", "12 min", "linux/amd64"},
+		{"octocat/api #1", "waits for approval", "30 min", ""},
+		{"octocat/api #2", "runs, 1 job waits", "20 min", "linux/amd64, linux/arm64 on runner-7"},
+	}
+	failures := [][]string{
+		{"octocat/tools #1", "failure", "45 min ago", "5 min", "green again"},
+		{"octocat/web #1", "failure", "45 min ago", "5 min", "still red"},
+	}
+	for id, want := range map[string][][]string{"queue-table": queue, "builds-table": builds, "failures-table": failures} {
+		got := b.rows(id)
+		for _, row := range got {
+			for i := range row { // the seconds of an age are the test's own
+				if minutes, _, found := strings.Cut(row[i], " min"); found {
+					ago := ""
+					if strings.HasSuffix(row[i], " ago") {
+						ago = " ago"
+					}
+					row[i] = minutes + " min" + ago
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			b.t.Errorf("%s (-want +got):\n%s", id, diff)
+		}
+	}
+	links := eval[[]string](b, "[...document.querySelectorAll('main a')].map(link => link.href)")
+	slices.Sort(links)
+	want := []string{"/octocat/api/1", "/octocat/api/2", "/octocat/tools/1", "/octocat/web/1", "/octocat/web/2"}
+	for i := range want {
+		want[i] = s.droneURL + want[i]
+	}
+	if diff := cmp.Diff(want, links); diff != "" {
+		b.t.Errorf("links to Drone (-want +got):\n%s", diff)
+	}
+}
+
+// TestLogIn goes in and out as a person does, and tries what must not go in.
+func TestLogIn(t *testing.T) {
+	s := play(t, dronetest.Enterprise, "")
+	b := open(t, s.site)
+	b.visit("/")
+	b.await("#door", "Drone user who is an admin or a machine user")
+	if said := b.text("body"); strings.Contains(said, "octocat") || strings.Contains(said, "2.25.0") {
+		b.t.Errorf("the door tells strangers %q", said)
+	}
+	for token, text := range map[string]string{
+		strings.Repeat("0", 32): "Drone does not know this token", plainToken: "neither an admin nor a machine user",
+	} {
+		b.login(token)
+		b.await("[role=alert]", text)
+	}
+	b.forgive("the server responded with a status of 401")
+	b.forgive("the server responded with a status of 403")
+	b.login(dronetest.DefaultToken)
+	b.await("#status", "Builds stored")
+
+	cookies := cookiesOf(b)
+	if len(cookies) != 1 {
+		t.Fatalf("cookies %v", cookies)
+	}
+	c := cookies[0]
+	if !c.HTTPOnly || c.SameSite != network.CookieSameSiteStrict || !c.Session || strings.Contains(c.Value, dronetest.DefaultToken) {
+		t.Errorf("the cookie is %+v", c)
+	}
+	if seen := eval[string](b, "document.cookie"); seen != "" {
+		t.Errorf("scripts see the cookie %q", seen)
+	}
+	b.visit("/")
+	b.await("#status", "Builds stored")
+	b.do(chromedp.Click(chromedp.CSS("nav button"), chromedp.NodeVisible))
+	b.await("#door", "Token")
+	b.visit("/metrics")
+	b.await("body", "wants the bearer token")
+	b.forgive("the server responded with a status of 401")
+	if cookies := cookiesOf(b); len(cookies) != 0 {
+		t.Errorf("after the logout there is %v", cookies)
+	}
+	if strings.Contains(s.agent.Log(), dronetest.DefaultToken) || strings.Contains(s.agent.Log(), c.Value) {
+		t.Error("a secret is in the agent's log")
+	}
+}
+
+func cookiesOf(b *tab) []*network.Cookie {
+	b.t.Helper()
+	return get(b, func(ctx context.Context, t *chromedp.Target) ([]*network.Cookie, error) {
+		result, err := cdp.Call(ctx, t, network.GetCookies, network.GetCookiesParams{})
+		return result.Cookies, err
+	})
+}
+
+// TestForEveryone has axe-core look at every page in every look, and makes the pictures.
+func TestForEveryone(t *testing.T) {
+	s := play(t, dronetest.Enterprise, "metrics: {queue_labels: [size]}\notlp: {endpoint: \"http://127.0.0.1:9\", interval: 1s}\n")
+	s.live(t)
+	s.agent.Await(t, "everything to be seen", func() error { return errors.Join(s.told(3)(), s.shows("drone_pending_jobs", 2)) })
+	s.agent.AwaitLine(t, "does not take the metrics")
+	b := open(t, s.site)
+	everyLook := func(page string) {
+		for _, l := range looks {
+			t.Run(page+" "+l.name, func(t *testing.T) {
+				b.t = t
+				b.wear(l)
+				b.keep(page + "-" + l.name)
+				b.wantAccessible()
+				if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > l.width {
+					t.Errorf("the page is %d wide in a window of %d", wide, l.width)
+				}
+			})
+		}
+		b.t = t
+	}
+	b.visit("/")
+	everyLook("door")
+	b.login("nobody's")
+	b.await("[role=alert]", "does not know")
+	b.forgive("the server responded with a status of 401")
+	everyLook("refused")
+	b.login(dronetest.DefaultToken)
+	b.await("#status", "is not taken")
+	everyLook("status")
+	s.drone.Intercept(dronetest.Status(http.StatusBadGateway, "<html>bad gateway</html>"))
+	b.await("#status", "does not answer as it should")
+	b.await("#status", "Too old to be shown")
+	everyLook("away")
+}
+
+// TestKeyboard reaches everything by the keyboard alone, sees where it is, and stays there when the page is renewed.
+func TestKeyboard(t *testing.T) {
+	s := play(t, dronetest.Enterprise, "")
+	s.live(t)
+	s.agent.Await(t, "everything to be seen", func() error { return errors.Join(s.told(3)(), s.shows("drone_pending_jobs", 2)) })
+	b := open(t, s.site)
+	b.visit("/")
+	if focused := eval[string](b, "document.activeElement.id"); focused != "token" {
+		t.Errorf("the door begins at %q", focused)
+	}
+	b.login(dronetest.DefaultToken)
+	b.await("#status", "Builds stored")
+	var stops []string
+	for range 30 {
+		b.do(chromedp.KeyEvent(kb.Tab))
+		stop := eval[string](b, "document.activeElement.id || document.activeElement.innerText")
+		if slices.Contains(stops, stop) || document(b) {
+			break
+		}
+		if width := eval[string](b, "getComputedStyle(document.activeElement).outlineWidth"); width != "3px" {
+			t.Errorf("at %q an outline of %s shows where it is", stop, width)
+		}
+		stops = append(stops, stop)
+	}
+	want := []string{"Metrics", "JSON", "Log out", "queue-table", "builds-table"}
+	for _, build := range []string{"open-web/2", "open-api/1", "open-api/2"} {
+		want = append(want, strings.Replace(build, "open-", "open-"+s.droneURL+"/octocat/", 1))
+	}
+	want = append(want, "failures-table")
+	for _, build := range []string{"failed-tools/1", "failed-web/1"} {
+		want = append(want, strings.Replace(build, "failed-", "failed-"+s.droneURL+"/octocat/", 1))
+	}
+	if diff := cmp.Diff(want, stops); diff != "" {
+		t.Errorf("where Tab leads (-want +got):\n%s", diff)
+	}
+	here := "open-" + s.droneURL + "/octocat/api/2"
+	run(b, fmt.Sprintf("document.getElementById(%q).focus()", here))
+	b.settle(2)
+	if focused := eval[string](b, "document.activeElement.id"); focused != here {
+		t.Errorf("when the page was renewed the focus went from %s to %q", here, focused)
+	}
+	run(b, "document.querySelector('nav button').focus()")
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.await("#door", "Token")
+}
+
+// document tells whether the focus is nowhere.
+func document(b *tab) bool { return eval[bool](b, "document.activeElement === document.body") }
+
+// TestNewsComesByItself: what changes is seen without a reload, what is silent is said to be, and nothing old is shown
+// as if it were new.
+func TestNewsComesByItself(t *testing.T) {
+	s := play(t, dronetest.Enterprise, "")
+	s.behind.Store(0)
+	b := open(t, s.site)
+	b.visit("/")
+	b.login(dronetest.DefaultToken)
+	b.await("#status", "No job has waited or run")
+	mark := func() { run(b, "window.mark = 1") }
+	mark()
+	s.drone.CreateBuild("octocat/web", dronetest.BuildSpec{})
+	b.await("#builds-table", "octocat/web #1")
+	b.await("title", "") // it is in the head and has no text that is laid out
+	if title := eval[string](b, "document.title"); !strings.HasPrefix(title, "1 waiting, 0 running – ") {
+		t.Errorf("the title is %q", title)
+	}
+
+	s.drone.Intercept(dronetest.Status(http.StatusUnauthorized, `{"message":"Unauthorized"}`, dronetest.On("/api/queue")))
+	b.await(".card.bad", "drone does not know the token")
+	b.await(".card.bad", "drone user add prometheus --admin --machine")
+	b.await("#status", "Too old to be shown")
+	if values := eval[[]string](b, "[...document.querySelectorAll('.value')].map(v => v.innerText)"); !slices.Equal(
+		slices.Compact(values), []string{"not known"}) {
+		t.Errorf("old figures are shown: %q", values)
+	}
+	if said := b.text("#builds-table") + b.text("#queue-table"); said != "" {
+		t.Errorf("old builds are shown: %q", said)
+	}
+	s.drone.Intercept(nil)
+	b.await(".card.ok", "answers")
+	b.await("#builds-table", "octocat/web #1")
+	if eval[any](b, "window.mark") != 1.0 {
+		t.Error("the page was loaded anew")
+	}
+
+	// Selected text stays selected, and the page says that it waits.
+	run(b, "getSelection().selectAllChildren(document.querySelector('#builds-table tbody th'))")
+	b.await("#silence", "Not brought up to date while text is selected.")
+	if selected := eval[string](b, "String(getSelection())"); !strings.Contains(selected, "octocat/web #1") {
+		t.Errorf("selected is %q", selected)
+	}
+	run(b, "getSelection().removeAllRanges()")
+	await.Until(t, "the page to go on", func() error {
+		if said := b.text("#silence"); said != "" {
+			return fmt.Errorf("it says %q", said)
+		}
+		return nil
+	})
+
+	if code := s.agent.Terminate(t); code != 0 {
+		t.Errorf("the agent ended with %d", code)
+	}
+	of := b.text("#of")
+	b.await("#silence", "The agent has not answered for")
+	b.await("#silence", "What is shown is of "+of)
+	if b.text("#of") != of {
+		t.Error("the page is of another time than it says")
+	}
+	b.forgive("ERR_CONNECTION_REFUSED")
+	b.forgive("ERR_CONNECTION_RESET")
+	b.forgive("ERR_EMPTY_RESPONSE")
+	s.begin(t) // sessions end with the process
+	b.await("#door", "Token")
+	b.forgive("ERR_CONNECTION_REFUSED")
+	b.login(dronetest.DefaultToken)
+	b.await("#builds-table", "octocat/web #1")
+}
+
+// TestWithoutScripts: the page is whole, and loads itself anew.
+func TestWithoutScripts(t *testing.T) {
+	s := play(t, dronetest.Enterprise, "prometheus: {auth: {mode: none}}\n")
+	s.behind.Store(0)
+	b := open(t, s.site)
+	b.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	b.visit("/")
+	b.await("#status", "Builds stored")
+	if said := b.text("nav"); strings.Contains(said, "Log out") {
+		t.Errorf("nobody has logged in, and can log out: %q", said)
+	}
+	s.drone.CreateBuild("octocat/web", dronetest.BuildSpec{})
+	b.await("#builds-table", "octocat/web #1")
+}
+
+// TestBehindProxy: a proxy that takes a prefix off changes nothing.
+func TestBehindProxy(t *testing.T) {
+	s := play(t, dronetest.Enterprise, "")
+	to, err := url.Parse(s.site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(http.StripPrefix("/ci/drone", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+	}}))
+	t.Cleanup(proxy.Close)
+	b := open(t, proxy.URL)
+	b.visit("/ci/drone/")
+	b.login(dronetest.DefaultToken)
+	b.await("#status", "Builds stored")
+	b.settle(1)
+	b.do(chromedp.Click(chromedp.CSS(`nav a[href="./metrics"]`), chromedp.NodeVisible))
+	b.await("body", "drone_build_count")
+	b.visit("/ci/drone/")
+	b.do(chromedp.Click(chromedp.CSS("nav button"), chromedp.NodeVisible))
+	b.await("#door", "Token")
+	if at := eval[string](b, "location.pathname"); at != "/ci/drone/" {
+		t.Errorf("the logout leads to %s", at)
+	}
+	if !strings.Contains(process.Version, "e2e") || !strings.Contains(b.text("#door"), process.Version) {
+		t.Errorf("the door is of version %q", b.text("#door"))
+	}
+}
