@@ -21,14 +21,14 @@ type line struct {
 	// Said is the line in words.
 	Said string
 	// Range is the least and the greatest value, or the one there is.
-	Range []string
+	Range string
 }
 
 // drawLine draws the points of the last hour. It is interrupted where the figure was not known.
 func drawLine(now time.Time, history []Point) line {
 	low, high, some := extremes(history)
 	if !some {
-		return line{Said: "nothing is known of the last hour"}
+		return line{Said: "nothing is known of the last hour", Range: "not known"}
 	}
 	var path strings.Builder
 	drawn := false
@@ -55,11 +55,11 @@ func drawLine(now time.Time, history []Point) line {
 	}
 	least, most := thousands(low), thousands(high)
 	if low == high {
-		return line{Path: path.String(), Said: "in the last hour always " + least, Range: []string{"always " + least}}
+		return line{Path: path.String(), Said: "in the last hour always " + least, Range: least}
 	}
 	return line{
 		Path: path.String(), Said: "in the last hour between " + least + " and " + most,
-		Range: []string{least, "to " + most},
+		Range: least + " to " + most,
 	}
 }
 

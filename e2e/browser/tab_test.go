@@ -29,6 +29,7 @@ type tab struct {
 	t    *testing.T
 	ctx  context.Context
 	site string // where the page is from, http://host:port
+	worn look
 
 	mu         sync.Mutex
 	requests   []string
@@ -186,6 +187,7 @@ var looks = []look{
 // wear makes the window and its colours those of the look.
 func (b *tab) wear(l look) {
 	b.t.Helper()
+	b.worn = l
 	scheme := "light"
 	if l.dark {
 		scheme = "dark"
@@ -207,7 +209,12 @@ func (b *tab) keep(name string) {
 	if folder == "" {
 		return
 	}
-	picture := get(b, chromedp.FullScreenshot(100))
+	// In a window as high as the page: what scrolls sideways is not drawn for a picture beyond the window.
+	whole := b.worn
+	whole.height = eval[int64](b, "document.documentElement.scrollHeight")
+	defer b.wear(b.worn)
+	b.wear(whole)
+	picture := get(b, chromedp.CaptureScreenshot())
 	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644)); err != nil {
 		b.t.Fatal(err)
 	}
