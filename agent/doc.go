@@ -10,6 +10,9 @@
 // newest one when Prometheus scrapes or the OTLP push is due; it never asks Drone. A build that has ended goes out
 // once, as an instruments.FinishedBuild, when the poll that saw it is over. Nothing flows back.
 //
+// People see what no metric has, too: which builds have not ended, and where default branches failed ([sight]). The
+// [board] takes it after each poll, with the snapshot and why the poll failed, and the status page asks the board.
+//
 // # Each build once
 //
 // A ledger decides on each build number once, as stored or as one that never came. A build that is new is followed

@@ -98,7 +98,8 @@ otlp: {endpoint: %q, interval: 10s}
 	})
 }
 
-// openBrowser opens a page for somebody who sits at a desktop; elsewhere, and where there is no way to, nothing happens.
+// openBrowser opens a page for somebody who sits at a desktop. Elsewhere, and where there is no way to, nothing
+// happens.
 func openBrowser(ctx context.Context, page string) {
 	desktop := os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
 	opener := "xdg-open"

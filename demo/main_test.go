@@ -20,7 +20,9 @@ func TestDemo(t *testing.T) {
 			read, write := io.Pipe()
 			done := make(chan error, 1)
 			go func() {
-				done <- run(ctx, []string{"-edition", edition, "-listen", "127.0.0.1:0", "-interval", "1s", "-browser=false"}, write)
+				done <- run(ctx, []string{
+					"-edition", edition, "-listen", "127.0.0.1:0", "-interval", "1s", "-browser=false",
+				}, write)
 				_ = write.Close()
 			}()
 			var curl []string

@@ -267,10 +267,11 @@ func TestSessionReloadsNothing(t *testing.T) {
 	})
 	v.login(theToken)
 	v.wantPage(200, "the page")
-	if resp, body := do(t, v.Client, http.MethodPost, "http://"+v.addr+"/-/reload", nil); resp.StatusCode != 401 || reloaded {
+	resp, body := do(t, v.Client, http.MethodPost, "http://"+v.addr+"/-/reload", nil)
+	if resp.StatusCode != 401 || reloaded {
 		t.Errorf("%d %q, reloaded %v", resp.StatusCode, body, reloaded)
 	}
-	resp, _ := do(t, v.Client, http.MethodPost, "http://"+v.addr+LogoutPath, nil, "Origin", "http://evil.test")
+	resp, _ = do(t, v.Client, http.MethodPost, "http://"+v.addr+LogoutPath, nil, "Origin", "http://evil.test")
 	if resp.StatusCode != 403 {
 		t.Errorf("a logout from another site answers %d", resp.StatusCode)
 	}

@@ -87,14 +87,14 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	if key, found := s.key(r); found {
 		s.known.Remove(key)
 	}
-	gone := s.withValue(r, "")
+	gone := s.withValue(r, "") //nolint:gosec // as safe as the one that it takes back
 	gone.MaxAge = -1
 	http.SetCookie(w, gone)
 }
 
 // withValue is the cookie. It lasts until the browser ends. Whoever lies about the protocol harms himself alone.
 func (s *sessions) withValue(r *http.Request, value string) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // without TLS a browser keeps no cookie that is Secure
 		Name: s.cookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
 	}

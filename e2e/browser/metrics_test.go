@@ -14,6 +14,7 @@ import (
 
 	"drone-otel-agent/droneapi/dronetest"
 	"drone-otel-agent/e2e/await"
+	"drone-otel-agent/statuspage"
 )
 
 // fetch asks the agent for a page with Drone's token, as a program does.
@@ -56,7 +57,7 @@ func (s *scene) metric(name string) (sum float64, err error) {
 }
 
 // document is the status as programs get it.
-func (s *scene) document() (out map[string]any, err error) {
+func (s *scene) document() (out statuspage.Status, err error) {
 	err = s.fetch("/api/v1/status", func(text io.Reader) error { return json.NewDecoder(text).Decode(&out) })
 	return out, err
 }

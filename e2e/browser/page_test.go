@@ -41,9 +41,7 @@ func TestWhatIsSeen(t *testing.T) {
 		t.Run(edition.String(), func(t *testing.T) {
 			s := play(t, edition, "")
 			s.live(t)
-			s.agent.Await(t, "everything to be seen", func() error {
-				return errors.Join(s.told(3)(), s.shows("drone_pending_jobs", 2), s.shows("drone_running_jobs", 1))
-			})
+			s.awaitAll(t)
 			b := open(t, s.site)
 			b.visit("/")
 			b.login(dronetest.DefaultToken)
@@ -59,6 +57,20 @@ func TestWhatIsSeen(t *testing.T) {
 	}
 }
 
+// awaitAll waits until the agent has seen all of live.
+func (s *scene) awaitAll(t *testing.T) {
+	t.Helper()
+	s.agent.Await(t, "everything to be seen", func() error {
+		return errors.Join(s.told(3)(), s.shows("drone_pending_jobs", 2), s.shows("drone_running_jobs", 1))
+	})
+}
+
+// all is what an expression gives for every element that a selector finds; it is the element.
+func (b *tab) all(selector, expression string) []string {
+	b.t.Helper()
+	return eval[[]string](b, fmt.Sprintf("[...document.querySelectorAll(%q)].map(it => %s)", selector, expression))
+}
+
 // shows tells whether the metric has a value.
 func (s *scene) shows(name string, want float64) error {
 	got, err := s.metric(name)
@@ -70,7 +82,7 @@ func (s *scene) shows(name string, want float64) error {
 
 func (b *tab) checkHealth(s *scene) {
 	b.t.Helper()
-	cards := eval[[]string](b, "[...document.querySelectorAll('.card')].map(card => card.className + '|' + card.innerText)")
+	cards := b.all(".card", "it.className + '|' + it.innerText")
 	if len(cards) != 3 {
 		b.t.Fatalf("cards %q", cards)
 	}
@@ -99,13 +111,18 @@ func (b *tab) checkFigures(s *scene) {
 			b.t.Errorf("%s is %q on the page, %v in the metrics (%v)", name, value, want, err)
 		}
 	}
-	if lines := eval[[]string](b, "[...document.querySelectorAll('.figure svg')].map(line => line.ariaLabel)"); len(lines) != 7 ||
-		!strings.HasPrefix(lines[0], "in the last hour ") {
-		b.t.Errorf("lines %q", lines)
+	said, drawn := b.all(".figure svg", "it.ariaLabel"), b.all(".figure path", "it.getAttribute('d')")
+	if len(said) != 7 || !strings.HasPrefix(said[0], "in the last hour ") || len(drawn) != 7 || drawn[0][0] != 'M' {
+		b.t.Errorf("lines %q, %q", said, drawn)
 	}
-	if drawn := eval[[]string](b, "[...document.querySelectorAll('.figure path')].map(path => path.getAttribute('d'))"); len(drawn) != 7 ||
-		!strings.HasPrefix(drawn[0], "M") {
-		b.t.Errorf("drawn %q", drawn)
+	document, err := s.document()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, figure := range document.Figures {
+		if figure.Value == nil || fmt.Sprint(*figure.Value) != shown[figure.Name] || len(figure.History) == 0 {
+			b.t.Errorf("%s is %v in the document, %s on the page", figure.Name, figure.Value, shown[figure.Name])
+		}
 	}
 }
 
@@ -138,7 +155,7 @@ func (b *tab) checkTables(s *scene) {
 			b.t.Errorf("%s (-want +got):\n%s", id, diff)
 		}
 	}
-	links := eval[[]string](b, "[...document.querySelectorAll('main a')].map(link => link.href)")
+	links := b.all("main a", "it.href")
 	slices.Sort(links)
 	want := []string{"/octocat/api/1", "/octocat/api/2", "/octocat/tools/1", "/octocat/web/1", "/octocat/web/2"}
 	for i := range want {
@@ -174,7 +191,8 @@ func TestLogIn(t *testing.T) {
 		t.Fatalf("cookies %v", cookies)
 	}
 	c := cookies[0]
-	if !c.HTTPOnly || c.SameSite != network.CookieSameSiteStrict || !c.Session || strings.Contains(c.Value, dronetest.DefaultToken) {
+	if !c.HTTPOnly || c.SameSite != network.CookieSameSiteStrict || !c.Session ||
+		strings.Contains(c.Value, dronetest.DefaultToken) {
 		t.Errorf("the cookie is %+v", c)
 	}
 	if seen := eval[string](b, "document.cookie"); seen != "" {
@@ -205,9 +223,12 @@ func cookiesOf(b *tab) []*network.Cookie {
 
 // TestForEveryone has axe-core look at every page in every look, and makes the pictures.
 func TestForEveryone(t *testing.T) {
-	s := play(t, dronetest.Enterprise, "metrics: {queue_labels: [size]}\notlp: {endpoint: \"http://127.0.0.1:9\", interval: 1s}\n")
+	s := play(t, dronetest.Enterprise, `
+metrics: {queue_labels: [size]}
+otlp: {endpoint: "http://127.0.0.1:9", interval: 1s}
+`)
 	s.live(t)
-	s.agent.Await(t, "everything to be seen", func() error { return errors.Join(s.told(3)(), s.shows("drone_pending_jobs", 2)) })
+	s.awaitAll(t)
 	s.agent.AwaitLine(t, "does not take the metrics")
 	b := open(t, s.site)
 	everyLook := func(page string) {
@@ -243,7 +264,7 @@ func TestForEveryone(t *testing.T) {
 func TestKeyboard(t *testing.T) {
 	s := play(t, dronetest.Enterprise, "")
 	s.live(t)
-	s.agent.Await(t, "everything to be seen", func() error { return errors.Join(s.told(3)(), s.shows("drone_pending_jobs", 2)) })
+	s.awaitAll(t)
 	b := open(t, s.site)
 	b.visit("/")
 	if focused := eval[string](b, "document.activeElement.id"); focused != "token" {
@@ -310,7 +331,7 @@ func TestNewsComesByItself(t *testing.T) {
 	b.await(".card.bad", "drone does not know the token")
 	b.await(".card.bad", "drone user add prometheus --admin --machine")
 	b.await("#status", "Too old to be shown")
-	if values := eval[[]string](b, "[...document.querySelectorAll('.value')].map(v => v.innerText)"); !slices.Equal(
+	if values := b.all(".value", "it.innerText"); !slices.Equal(
 		slices.Compact(values), []string{"not known"}) {
 		t.Errorf("old figures are shown: %q", values)
 	}
@@ -379,10 +400,12 @@ func TestBehindProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httptest.NewServer(http.StripPrefix("/ci/drone", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(to)
-		r.Out.Host = r.In.Host
-	}}))
+	proxy := httptest.NewServer(http.StripPrefix("/ci/drone", &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Host = r.In.Host
+		},
+	}))
 	t.Cleanup(proxy.Close)
 	b := open(t, proxy.URL)
 	b.visit("/ci/drone/")

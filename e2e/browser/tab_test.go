@@ -215,7 +215,8 @@ func (b *tab) keep(name string) {
 	defer b.wear(b.worn)
 	b.wear(whole)
 	picture := get(b, chromedp.CaptureScreenshot())
-	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644)); err != nil {
+	file := filepath.Join(folder, name+".png")
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(file, picture, 0o644)); err != nil {
 		b.t.Fatal(err)
 	}
 }
