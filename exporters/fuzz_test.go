@@ -21,6 +21,14 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add(http.MethodGet, "/metrics", authorization, "")
 		f.Add(http.MethodPost, "/-/reload", authorization, "x")
+		f.Add(http.MethodGet, "/", authorization, "")
+		f.Add(http.MethodGet, StatusPath, authorization, "")
+	}
+	for _, form := range []string{
+		"token=" + theToken, "token=%20" + theToken + "%0a", "token=x&token=" + theToken, "token=%", "token=%00", "=", "&&",
+	} {
+		f.Add(http.MethodPost, "/", "", form)
+		f.Add(http.MethodPost, LogoutPath, "", form)
 	}
 	for _, path := range []string{
 		"", "*", "/", "/-/ready", "//metrics", "/metrics/", "/%6detrics", "/metrics?x=" + theToken,
@@ -46,6 +54,7 @@ func FuzzRequest(f *testing.F) {
 		handler, err := routes(ServerConfig{
 			MetricsPath: "/metrics", Guard: guard, Ready: func() bool { return true },
 			Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served = true }),
+			Front:   watchedFront{served: &served},
 			Reload: func(context.Context) ([]string, error) {
 				served = true
 				return nil, nil
@@ -62,10 +71,14 @@ func FuzzRequest(f *testing.F) {
 		req.URL.Path, _, _ = strings.Cut(path, "?")
 		req.ContentLength, req.RequestURI = -1, path
 		req.Header["Authorization"] = []string{authorization}
+		req.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, req)
-		if known := []int{200, 401, 404, 405, 413}; !slices.Contains(known, answer.Code) {
+		if known := []int{200, 303, 400, 401, 404, 405, 413}; !slices.Contains(known, answer.Code) {
 			t.Errorf("status %d", answer.Code)
+		}
+		if answer.Header().Get("Location") == "./" && !strings.Contains(body, theToken) {
+			t.Errorf("%q was logged in", body)
 		}
 		if _, said, _ := strings.Cut(authorization, " "); len(said) > 11 && strings.Contains(answer.Body.String(), said) {
 			t.Errorf("the credential is in the answer: %s", answer.Body)
@@ -75,3 +88,14 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// watchedFront notes that somebody was let in.
+type watchedFront struct {
+	plainFront
+
+	served *bool
+}
+
+func (f watchedFront) Page(http.ResponseWriter, *http.Request, bool) { *f.served = true }
+
+func (f watchedFront) Document(http.ResponseWriter, *http.Request) { *f.served = true }
