@@ -34,7 +34,7 @@ type Key struct {
 }
 
 // Read reads a configuration. A key without a comment shares that of the key before it in its mapping; the keys of a
-// mapping that has no comments at all are as those of the last one of that name, and it is an error where there is none.
+// mapping that has no comments at all are as those of the last one of that name. It is an error where there is none.
 func Read(text []byte) (Document, error) {
 	var file yaml.Node
 	if err := yaml.Unmarshal(text, &file); err != nil {
