@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func checkDocuments(t *testing.T, prom *prometheus.Server, histogram, job string
 	t.Helper()
 	record(t, prom)
 	quiet, asked := silent(), 0
-	for _, page := range documents.Read(t, "../..") {
+	for _, page := range append(documents.Read(t, "../.."), examples(t)) {
 		for _, query := range page.Queries {
 			asked++
 			where := fmt.Sprintf("%s:%d", page.Name, query.Line)
@@ -113,6 +114,25 @@ func checkDocuments(t *testing.T, prom *prometheus.Server, histogram, job string
 	if complaints := prom.Warnings(); len(complaints) != 0 {
 		t.Errorf("Prometheus complains: %q", complaints)
 	}
+}
+
+// examples are the queries of METRICS.md.
+func examples(t *testing.T) documents.Page {
+	t.Helper()
+	text, err := os.ReadFile("../../METRICS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := documents.Page{Name: "METRICS.md"}
+	for number, line := range strings.Split(string(text), "\n") {
+		if query, is := strings.CutPrefix(line, "- Example: `"); is {
+			page.Queries = append(page.Queries, documents.Block{Line: number + 1, Text: strings.TrimSuffix(query, "`")})
+		}
+	}
+	if len(page.Queries) == 0 {
+		t.Error("METRICS.md has no examples")
+	}
+	return page
 }
 
 // record evaluates the recording rules once, as the documents use some of the records.

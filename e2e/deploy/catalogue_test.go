@@ -35,8 +35,9 @@ func known(t *testing.T, records []rule) catalogue {
 		"scrape_duration_seconds": {}, "drone_otel_agent_build_info": {"version"}, "target_info": {},
 		"process_start_time_seconds": {}, "process_resident_memory_bytes": {}, "process_cpu_seconds_total": {},
 	}
+	request := []string{"url_template", "http_response_status_code", "error_type"}
 	for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
-		all["http_client_request_duration_seconds"+suffix] = []string{"url_template", "http_response_status_code", "error_type"}
+		all["http_client_request_duration_seconds"+suffix] = request
 	}
 	for _, in := range instruments.Catalog() {
 		name, listed := names[in.Name]

@@ -105,7 +105,8 @@ func Files(t testing.TB, root string, endings ...string) []string {
 func parse(source []byte) (Page, error) {
 	markdown := goldmark.New(goldmark.WithExtensions(extension.Table, extension.Strikethrough, extension.TaskList))
 	p := parsing{source: source, page: Page{Anchors: map[string]bool{}}}
-	err := ast.Walk(markdown.Parser().Parse(text.NewReader(source)), func(node ast.Node, entering bool) (ast.WalkStatus, error) {
+	document := markdown.Parser().Parse(text.NewReader(source))
+	err := ast.Walk(document, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
 		if entering {
 			p.node(node)
 		}
