@@ -37,3 +37,5 @@
 // A figure that was never learned is absent from the snapshot. A poll that fails leaves the last snapshot in
 // place, marked as not up; once that is older than poll.stale_after the instruments no longer show it.
 package agent
+
+//go:generate go run ./gendoc config.yaml ../docs/configuration.md

@@ -3,6 +3,7 @@ package dashboards
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -44,7 +45,7 @@ type watcher struct {
 }
 
 // Every query of every panel has an answer, whichever way the metrics came to Prometheus and of whichever kind the
-// histograms are, and the answer has the labels that the legend names.
+// histograms are, and the answer has the labels that the legend names. So has every query of the documents.
 func TestEveryPanelShowsSomething(t *testing.T) {
 	t.Parallel()
 	drone := newDrone(t)
@@ -54,7 +55,10 @@ func TestEveryPanelShowsSomething(t *testing.T) {
 	}
 	drone.letTheDayPass(t, watchers)
 	for histogram, w := range watchers {
-		t.Run(histogram+" scraped", func(t *testing.T) { checkAnswers(t, w.scraper, "drone") })
+		t.Run(histogram+" scraped", func(t *testing.T) {
+			checkAnswers(t, w.scraper, "drone")
+			checkDocuments(t, w.scraper, histogram, "drone")
+		})
 		// The last push, at the end, has what the last scrape has.
 		if code := w.agent.Terminate(t); code != 0 {
 			t.Errorf("after SIGTERM the agent ended with exit code %d, want 0", code)
@@ -67,6 +71,7 @@ func TestEveryPanelShowsSomething(t *testing.T) {
 			}
 			receiver.Receive(t, pushes...)
 			checkAnswers(t, receiver, "drone-otel-agent")
+			checkDocuments(t, receiver, histogram, "drone-otel-agent")
 		})
 	}
 }
@@ -134,8 +139,8 @@ func (d drone) polled(t *testing.T, w watcher) {
 	})
 }
 
-// letTheDayPass moves the clock to the present. In the middle of the day Drone is out of reach for a while, and at the
-// end every default branch turns red.
+// letTheDayPass moves the clock to the present. In the middle of the day Drone is out of reach for a while and then
+// refuses the token, and at the end every default branch turns red.
 func (d drone) letTheDayPass(t *testing.T, watchers map[string]watcher) {
 	t.Helper()
 	for left := dayLength - stride; left >= 0; left -= stride {
@@ -146,6 +151,7 @@ func (d drone) letTheDayPass(t *testing.T, watchers map[string]watcher) {
 		}
 		if left == dayLength/2 {
 			d.beAway(t, watchers)
+			d.refuse(t, watchers)
 		}
 	}
 	d.turnRed(t, watchers)
@@ -182,6 +188,16 @@ func (d drone) beAway(t *testing.T, watchers map[string]watcher) {
 	d.Intercept(dronetest.Cut(""))
 	for _, w := range watchers {
 		w.becomes(t, "drone_up", 0)
+	}
+	d.Intercept(nil)
+}
+
+// refuse lets Drone refuse the token of the polls, and not that of the scrapes, until two polls of each agent failed.
+func (d drone) refuse(t *testing.T, watchers map[string]watcher) {
+	t.Helper()
+	d.Intercept(dronetest.Status(http.StatusUnauthorized, `{"message":"Unauthorized"}`, dronetest.On("/api/queue")))
+	for _, w := range watchers {
+		w.becomes(t, `sum(cicd_system_errors_total{error_type="401"}) > bool 1`, 1)
 	}
 	d.Intercept(nil)
 }

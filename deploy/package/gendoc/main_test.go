@@ -158,21 +158,6 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-func TestConfigMistakes(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"a: 1\n":                      "a: it has no comment",
-		"# A.\na: {}\nb:\n  c: 1\n":   "b.c: it has no comment",
-		"- 1\n":                       "no mapping",
-		"a: [\n":                      "did not find",
-		"# A.\na: 1\nb:\n  a: true\n": "b.a: it has no comment",
-	} {
-		if _, err := configPage([]byte(text), testRelease); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q gives %v, want %q", text, err, want)
-		}
-	}
-}
-
 func TestDebianChangelog(t *testing.T) {
 	t.Parallel()
 	const signature = " -- Somebody <somebody@example.com>  "
