@@ -33,6 +33,9 @@ func known(t *testing.T, records []rule) catalogue {
 	all := catalogue{
 		"up": {}, "scrape_samples_post_metric_relabeling": {}, "scrape_sample_limit": {},
 		"process_start_time_seconds": {}, "drone_otel_agent_build_info": {"version"}, "target_info": {},
+		"otel_sdk_exporter_metric_data_point_exported_total": {
+			"error_type", "otel_component_type", "otel_component_name",
+		},
 	}
 	for _, in := range instruments.Catalog() {
 		name, listed := names[in.Name]
