@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -51,10 +52,9 @@ func (p *pusher) observe(provider *sdkmetric.MeterProvider) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for outcome, points := range p.outcomes {
-			attributes := component
+			attributes := slices.Clone(component)
 			if outcome != outcomeTaken {
-				attributes = append(component[:len(component):len(component)],
-					exported.AttrErrorType(otelconv.ErrorTypeAttr(outcome)))
+				attributes = append(attributes, exported.AttrErrorType(otelconv.ErrorTypeAttr(outcome)))
 			}
 			o.ObserveInt64(exported.Inst(), points, metric.WithAttributes(attributes...))
 		}
@@ -70,7 +70,7 @@ func (p *pusher) observe(provider *sdkmetric.MeterProvider) error {
 // attempt.
 func exportErrorType(err error) string {
 	if answer, is := status.FromError(err); is && err != nil {
-		if name, known := code.Code_name[int32(answer.Code())]; known { //nolint:gosec // it is a number up to 16, or unknown
+		if name, known := code.Code_name[int32(answer.Code())]; known {
 			return name
 		}
 		return string(otelconv.ErrorTypeOther) // the peer can answer any number
