@@ -152,12 +152,12 @@ func TestUnknownNamesAreFound(t *testing.T) {
 		`drone_up == 0`: 0,
 		`sum by (job, os) (drone_queue_jobs{drone_stage_status="pending"})`: 0,
 		`rate(cicd_pipeline_run_duration_seconds_bucket{le="60"}[5m])`:      0,
-		`drone_down`:                              1,
-		`drone_up{os="linux"}`:                    1,
-		`sum without (branch) (drone_up)`:         1,
-		`drone_up and on (host) drone_repo_count`: 1,
-		`instance:drone_build_success:ratio`:      1,
-		`drone_up ==`:                             1,
+		`drone_down`:                                      1,
+		`drone_up{os="linux"}`:                            1,
+		`sum without (branch) (drone_up)`:                 1,
+		`drone_up and on (host) drone_repo_count`:         1,
+		`instance:drone_build_success_per_finished:ratio`: 1,
+		`drone_up ==`:                                     1,
 	} {
 		if wrong := all.unknown(query); len(wrong) != want {
 			t.Errorf("%s: %q is wrong, want %d", query, wrong, want)
