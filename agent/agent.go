@@ -184,7 +184,7 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 	cfg := opts.Config
 	a := &agent{opts: opts, config: cfg, service: newService(opts.Service, opts.Logger), board: newBoard(time.Now)}
 	a.service.spare(cfg.drone.Timeout)
-	a.settings.Store(&instruments.Settings{StaleAfter: cfg.staleAfter, Loaded: time.Now()})
+	a.settings.Store(cfg.inForce(time.Now()))
 	var err error
 	if a.provider, err = newProvider(ctx, cfg, &cfg.otlp, opts); err != nil {
 		return nil, &UsageError{err}

@@ -86,7 +86,7 @@ func shown(t *testing.T, s *instruments.Snapshot, now time.Time, otlp *exporters
 	told, err := instruments.Register(provider.Meter("drone-otel-agent"), instruments.Options{
 		Newest: func() *instruments.Snapshot { return s },
 		Settings: func() instruments.Settings {
-			return instruments.Settings{StaleAfter: time.Minute, Loaded: now.Add(-time.Hour)}
+			return instruments.Settings{StaleAfter: time.Minute, RepositoriesLimit: 11, Loaded: now.Add(-time.Hour)}
 		},
 		Now: func() time.Time { return now }, Stages: true, Steps: true,
 	})

@@ -24,7 +24,7 @@ func Once(ctx context.Context, opts Options, out io.Writer) error {
 	}
 	defer func() { _ = provider.Shutdown(context.WithoutCancel(ctx)) }()
 	a := &agent{opts: opts, provider: provider, poller: newPoller(opts.Config, client, opts)}
-	a.settings.Store(&instruments.Settings{StaleAfter: opts.Config.staleAfter})
+	a.settings.Store(opts.Config.inForce(time.Time{}))
 	if err := a.register(); err != nil { //nolint:contextcheck // what is recorded later has no context
 		return err
 	}

@@ -73,7 +73,7 @@ func (a *agent) takeOver(ctx context.Context) (waiting []string, err error) {
 	}
 	a.service.spare(next.drone.Timeout)
 	a.poller.change(client, next.watch)
-	a.settings.Store(&instruments.Settings{StaleAfter: next.staleAfter, Loaded: time.Now()})
+	a.settings.Store(next.inForce(time.Now()))
 	a.config = next
 	warnOpen(next, a.opts.Logger)
 	return waiting, nil
@@ -86,6 +86,14 @@ func (a *agent) nextGuard(next *Config) (exporters.Guard, error) {
 		return nil, nil
 	}
 	return a.newGuard(next)
+}
+
+// inForce are what the instruments see of a configuration that was read at that time; the zero time is that nobody
+// may read it anew.
+func (c *Config) inForce(since time.Time) *instruments.Settings {
+	return &instruments.Settings{
+		StaleAfter: c.staleAfter, RepositoriesLimit: c.watch.Selection.Limit, Loaded: since,
+	}
 }
 
 // currentSettings are those that the instruments see.

@@ -33,7 +33,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 drone: {server: %q, token: %q, max_concurrent_requests: %d}
 poll: {interval: %ds, stale_after: %dm}
 prometheus: {listen_address: "127.0.0.1:0"}
-`, web.URL, dronetest.DefaultToken, 1+reloads%4, 1+reloads%3, 1+reloads%5))
+metrics: {repositories: {limit: %d}}
+`, web.URL, dronetest.DefaultToken, 1+reloads%4, 1+reloads%3, 1+reloads%5, 100+reloads))
 	}
 	first, err := load()
 	if err != nil {
@@ -72,10 +73,14 @@ prometheus: {listen_address: "127.0.0.1:0"}
 	}
 	group.Wait()
 	const told = `drone_build_finished_total{cicd_pipeline_name="busy/one",drone_build_status="success"} %d`
-	want := fmt.Sprintf(told, rounds)
-	for !strings.Contains(ask(t, http.MethodGet, at+"/metrics"), want) {
-		if ctx.Err() != nil {
-			t.Fatalf("the metrics do not have %s", want)
+	for _, want := range []string{
+		fmt.Sprintf(told, rounds),
+		fmt.Sprintf("drone_agent_repositories_limit %d\n", 100+1+2*rounds), // of the last reload
+	} {
+		for !strings.Contains(ask(t, http.MethodGet, at+"/metrics"), want) {
+			if ctx.Err() != nil {
+				t.Fatalf("the metrics do not have %s", want)
+			}
 		}
 	}
 	cancel()

@@ -1,6 +1,6 @@
 // Package exporters carries what OpenTelemetry instruments hold to those who want it, both ways at once:
 // Prometheus pulls it from an HTTP endpoint behind a guard, and OTLP/gRPC pushes it to an OpenTelemetry
-// Collector. It knows no metric by name but those of the Go runtime, the process and the build.
+// Collector. It knows no metric by name but those of the Go runtime, the process, the build and its own doing.
 //
 // # The parts
 //
@@ -34,6 +34,9 @@
 // The go_*, process_*, promhttp_* and drone_otel_agent_build_info series come from client_golang's own
 // collectors, under the names Drone's endpoint has, and go out over OTLP under the same names. They are
 // cumulative there whatever temporality is chosen: the bridge knows no other.
+//
+// Where there is a push, otel_sdk_exporter_metric_data_point_exported_total counts what became of it, as the semantic
+// conventions want it. While a push fails only a scrape shows that.
 //
 // # What the SDK says through its globals
 //

@@ -89,6 +89,11 @@ func NewProvider(ctx context.Context, cfg ProviderConfig) (*Provider, error) {
 		}
 	}
 	p.sdk = sdkmetric.NewMeterProvider(opts...)
+	if p.push != nil {
+		if err := p.push.observe(p.sdk); err != nil {
+			return nil, errors.Join(err, p.Shutdown(ctx))
+		}
+	}
 	return p, nil
 }
 

@@ -65,8 +65,12 @@ type pusher struct {
 	status    PushStatus
 	delivered bool   // the request under way was answered with OK
 	rejected  string // and with this complaint
-	round     struct{ taken, failed, rejected int }
-	mixed     bool // a round was partly taken: wait for a whole one
+	// rejectedPoints is how many data points the complaint is about.
+	rejectedPoints int64
+	// outcomes are how many data points were exported, by what became of them: an error.type, or outcomeTaken.
+	outcomes map[string]int64
+	round    struct{ taken, failed, rejected int }
+	mixed    bool // a round was partly taken: wait for a whole one
 	// now is what is exported with, and renew makes another like it, with a connection of its own; nil is that there
 	// is only this one.
 	now   *line
@@ -74,7 +78,10 @@ type pusher struct {
 }
 
 func newPusher(name string, logger *slog.Logger) *pusher {
-	return &pusher{logger: logger, status: PushStatus{State: PushWaiting, Endpoint: name}}
+	return &pusher{
+		logger: logger, status: PushStatus{State: PushWaiting, Endpoint: name},
+		outcomes: map[string]int64{outcomeTaken: 0},
+	}
 }
 
 // Status is a copy.
@@ -190,7 +197,7 @@ func (p *pusher) Export(ctx context.Context, rm *metricdata.ResourceMetrics) err
 		defer cancel()
 	}
 	p.mu.Lock()
-	p.delivered, p.rejected = false, ""
+	p.delivered, p.rejected, p.rejectedPoints = false, "", 0
 	p.mu.Unlock()
 	next, release := p.exporter()
 	err := next.Export(ctx, rm)
@@ -198,6 +205,7 @@ func (p *pusher) Export(ctx context.Context, rm *metricdata.ResourceMetrics) err
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return nil // the program is ending; the last values are exported once more
 	}
+	p.count(dataPoints(rm), err)
 	if p.settle(next, err) {
 		p.reconnect(ctx)
 	}
@@ -246,6 +254,7 @@ func (p *pusher) intercept(
 		if partial.GetRejectedDataPoints() != 0 || partial.GetErrorMessage() != "" {
 			p.rejected = fmt.Sprintf("%d data points rejected: %s",
 				partial.GetRejectedDataPoints(), partial.GetErrorMessage())
+			p.rejectedPoints = partial.GetRejectedDataPoints()
 		}
 		response.PartialSuccess = nil
 	}

@@ -101,6 +101,14 @@ func requests() []Instrument {
 				}
 			},
 		},
+		{
+			Name: "drone.agent.repositories.limit", Unit: "{repository}",
+			Description: "How many repositories may have series of their own: `metrics.repositories.limit`.",
+			Absent:      absentPoll,
+			Example:     `sum without (state) (drone_agent_repositories{state="active"}) > drone_agent_repositories_limit`,
+			lasting:     true,
+			observe:     func(v *view, put observer) { put(float64(v.settings.RepositoriesLimit)) },
+		},
 		conventional(cicdconv.SystemErrors{}, Instrument{
 			Kind:        Counter,
 			Description: "Here the agent's requests to Drone that failed.",

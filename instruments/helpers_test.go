@@ -31,7 +31,8 @@ type rig struct {
 func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
 	r := &rig{
-		reader: metric.NewManualReader(), now: start, settings: Settings{StaleAfter: time.Minute, Loaded: start},
+		reader: metric.NewManualReader(), now: start,
+		settings: Settings{StaleAfter: time.Minute, RepositoriesLimit: 2, Loaded: start},
 	}
 	opts := Options{
 		Newest: func() *Snapshot { return r.snapshot }, Now: func() time.Time { return r.now },

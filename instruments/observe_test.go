@@ -28,6 +28,7 @@ func TestObserved(t *testing.T) {
 		"drone.agent.config.last_reload_successful{} 1",
 		"drone.agent.poll.duration{} 1.25",
 		"drone.agent.poll.last_success_timestamp{} 1.79535e+09",
+		"drone.agent.repositories.limit{} 2",
 		"drone.agent.repositories{state=active} 13",
 		"drone.agent.repositories{state=folded} 3",
 		"drone.agent.repositories{state=inactive} 1",
@@ -95,6 +96,7 @@ func TestAbsent(t *testing.T) {
 		fresh    = "drone.agent.poll.last_success_timestamp{} 1.79535e+09"
 		loaded   = "drone.agent.config.last_reload_success_timestamp{} 1.79535e+09"
 		taken    = "drone.agent.config.last_reload_successful{} 1"
+		limit    = "drone.agent.repositories.limit{} 2"
 	)
 	unknown := &Snapshot{Up: true, Fresh: start}
 	stale := fullSnapshot()
@@ -108,10 +110,10 @@ func TestAbsent(t *testing.T) {
 		want     []string
 	}{
 		{"before the first poll", nil, start, nil},
-		{"nothing known", unknown, start, []string{loaded, taken, duration, fresh, up}},
-		{"known to be empty", noRepos, start, []string{loaded, taken, duration, fresh, up}},
-		{"stale", stale, after(61), []string{loaded, taken, duration, fresh, "drone.up{} 0"}},
-		{"no poll succeeded", notYet, start, []string{loaded, taken, duration, "drone.up{} 0"}},
+		{"nothing known", unknown, start, []string{loaded, taken, duration, fresh, limit, up}},
+		{"known to be empty", noRepos, start, []string{loaded, taken, duration, fresh, limit, up}},
+		{"stale", stale, after(61), []string{loaded, taken, duration, fresh, limit, "drone.up{} 0"}},
+		{"no poll succeeded", notYet, start, []string{loaded, taken, duration, limit, "drone.up{} 0"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, everything)

@@ -35,6 +35,8 @@ type Options struct {
 type Settings struct {
 	// StaleAfter is how old what is known of Drone may be; after that it is no longer observed.
 	StaleAfter time.Duration
+	// RepositoriesLimit is how many repositories may have series of their own.
+	RepositoriesLimit int
 	// Loaded is when the configuration in force was read.
 	Loaded time.Time
 	// Refused tells that a newer configuration was not taken over.

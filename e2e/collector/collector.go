@@ -127,6 +127,13 @@ func (c *Collector) Stop(t testing.TB) {
 	}
 }
 
+// Refuse makes the end of the pipeline refuse what is pushed from now on, or take it again.
+func (c *Collector) Refuse(refuses bool) {
+	c.inbox.mu.Lock()
+	defer c.inbox.mu.Unlock()
+	c.inbox.refuses = refuses
+}
+
 // Pushes returns what has been received so far, oldest first.
 func (c *Collector) Pushes() []Push { return c.inbox.all() }
 

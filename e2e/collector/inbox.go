@@ -2,12 +2,14 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -18,8 +20,9 @@ type inbox struct {
 	component.StartFunc
 	component.ShutdownFunc
 
-	mu     sync.Mutex
-	pushes []Push
+	mu      sync.Mutex
+	pushes  []Push
+	refuses bool
 }
 
 func (i *inbox) factory() exporter.Factory {
@@ -32,12 +35,18 @@ func (i *inbox) factory() exporter.Factory {
 // Capabilities says that what is received stays as it is.
 func (*inbox) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
+// errRefused is permanent: whoever pushes does not try again.
+var errRefused = consumererror.NewPermanent(errors.New("the test wants nothing now"))
+
 // ConsumeMetrics keeps a copy: the pipeline owns what it hands over.
 func (i *inbox) ConsumeMetrics(_ context.Context, md pmetric.Metrics) error {
 	kept := pmetric.NewMetrics()
 	md.CopyTo(kept)
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.refuses {
+		return errRefused
+	}
 	i.pushes = append(i.pushes, Push{kept})
 	return nil
 }

@@ -140,7 +140,7 @@ func (d drone) polled(t *testing.T, w watcher) {
 }
 
 // letTheDayPass moves the clock to the present. In the middle of the day Drone is out of reach for a while and then
-// refuses the token, and at the end every default branch turns red.
+// refuses the token, and the Collectors refuse the pushes; at the end every default branch turns red.
 func (d drone) letTheDayPass(t *testing.T, watchers map[string]watcher) {
 	t.Helper()
 	for left := dayLength - stride; left >= 0; left -= stride {
@@ -182,12 +182,18 @@ func (w watcher) becomes(t *testing.T, query string, want float64) {
 	})
 }
 
-// beAway cuts every connection until all agents have noticed.
+// beAway cuts every connection, and lets the Collectors refuse what is pushed, until all agents have noticed.
 func (d drone) beAway(t *testing.T, watchers map[string]watcher) {
 	t.Helper()
 	d.Intercept(dronetest.Cut(""))
 	for _, w := range watchers {
+		w.inbox.Refuse(true)
+	}
+	const refused = `otel_sdk_exporter_metric_data_point_exported_total{error_type!=""}`
+	for _, w := range watchers {
 		w.becomes(t, "drone_up", 0)
+		w.becomes(t, "count(increase("+refused+"[10m]) > 0)", 1)
+		w.inbox.Refuse(false)
 	}
 	d.Intercept(nil)
 }

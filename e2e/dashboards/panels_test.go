@@ -21,7 +21,7 @@ type question struct {
 	now bool
 }
 
-// questions are all queries of all dashboards, as the files have them.
+// questions are all queries of all dashboards, as the files have them, those of the variables among them.
 func questions(t *testing.T) []question {
 	t.Helper()
 	files, err := filepath.Glob("../../deploy/grafana/*.json")
@@ -35,6 +35,12 @@ func questions(t *testing.T) []question {
 			t.Fatal(err)
 		}
 		var read struct {
+			Templating struct {
+				List []struct {
+					Name, Type string
+					Query      any
+				}
+			}
 			Panels []struct {
 				Title   string
 				Type    string
@@ -46,6 +52,17 @@ func questions(t *testing.T) []question {
 		}
 		if err := json.Unmarshal(text, &read); err != nil {
 			t.Fatalf("reading %s: %v", file, err)
+		}
+		for _, variable := range read.Templating.List {
+			if variable.Type != "query" {
+				continue
+			}
+			text, _ := variable.Query.(map[string]any)["query"].(string)
+			parts := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(text)
+			if parts == nil {
+				t.Fatalf("%s: the query of the variable %s is %q", file, variable.Name, text)
+			}
+			all = append(all, question{filepath.Base(file), "variable " + variable.Name, parts[1], parts[2:], true})
 		}
 		for _, panel := range read.Panels {
 			for _, target := range panel.Targets {

@@ -91,7 +91,7 @@ func (w watched) await(t *testing.T, query string, want float64) {
 	})
 }
 
-// live lets builds end, run and wait, and Drone refuse the token at the end.
+// live lets builds end, run and wait, the Collector refuse two pushes, and Drone the token at the end.
 func (w watched) live(t *testing.T) {
 	t.Helper()
 	for i, status := range []string{dronetest.StatusSuccess, dronetest.StatusFailure, dronetest.StatusSuccess} {
@@ -105,10 +105,36 @@ func (w watched) live(t *testing.T) {
 	w.drone.StartStage("e2e/one", running, 1, "runner-1")
 	w.drone.CreateBuild("e2e/one", dronetest.BuildSpec{})
 	w.await(t, "drone_running_jobs + drone_pending_jobs", 2)
+	w.inbox.Refuse(true)
+	const failed = `otel_sdk_exporter_metric_data_point_exported_total{error_type!=""}`
+	w.await(t, "sum(increase("+failed+"[1m])) > bool 0", 1)
+	w.inbox.Refuse(false)
 	w.drone.Intercept(unauthorized())
 	w.await(t, `sum(drone_up) + clamp_max(sum(increase(cicd_system_errors_total{error_type="401"}[1m])), 1)`, 1)
+	w.agent.Await(t, "pushes of errors that grow in number", func() error {
+		return grows(w.inbox.Pushes(), "cicd.system.errors")
+	})
 	w.drone.Intercept(nil)
 	w.await(t, "drone_up", 1)
+}
+
+// grows tells that pushes have a counter with several values. Pushes come less often than scrapes: what a scrape saw
+// grow may have its last value in the first push.
+func grows(pushes []collector.Push, name string) error {
+	values := map[int64]bool{}
+	for _, push := range pushes {
+		counter, err := push.Metric(name)
+		if err != nil {
+			continue // not yet
+		}
+		for _, point := range counter.Sum().DataPoints().All() {
+			values[point.IntValue()] = true
+		}
+	}
+	if len(values) < 2 {
+		return fmt.Errorf("the values of %s are %v, want several", name, values)
+	}
+	return nil
 }
 
 // unauthorized makes Drone refuse the agent's polls, and not the scrapes that come with the same token.
@@ -150,7 +176,7 @@ func TestRulesFindTheirMetrics(t *testing.T) {
 			w.live(t)
 			// What is added up every five minutes is not there so soon, and a scrape's limit nobody has asked for.
 			absent := append([]string{
-				"instance_status:drone_build_finished:increase1d", "instance:drone_build_success:ratio_increase1d",
+				"instance_status:drone_build_finished:increase1d", "instance:drone_build_success_per_finished:ratio_increase1d",
 				"scrape_sample_limit",
 			}, other...)
 			check(t, w.scraper, absent)

@@ -34,6 +34,9 @@ func known(t *testing.T, records []rule) catalogue {
 		"up": {}, "scrape_samples_post_metric_relabeling": {}, "scrape_sample_limit": {},
 		"scrape_duration_seconds": {}, "drone_otel_agent_build_info": {"version"}, "target_info": {},
 		"process_start_time_seconds": {}, "process_resident_memory_bytes": {}, "process_cpu_seconds_total": {},
+		"otel_sdk_exporter_metric_data_point_exported_total": {
+			"error_type", "otel_component_type", "otel_component_name",
+		},
 	}
 	request := []string{"url_template", "http_response_status_code", "error_type"}
 	for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
@@ -154,12 +157,12 @@ func TestUnknownNamesAreFound(t *testing.T) {
 		`drone_up == 0`: 0,
 		`sum by (job, os) (drone_queue_jobs{drone_stage_status="pending"})`: 0,
 		`rate(cicd_pipeline_run_duration_seconds_bucket{le="60"}[5m])`:      0,
-		`drone_down`:                              1,
-		`drone_up{os="linux"}`:                    1,
-		`sum without (branch) (drone_up)`:         1,
-		`drone_up and on (host) drone_repo_count`: 1,
-		`instance:drone_build_success:ratio`:      1,
-		`drone_up ==`:                             1,
+		`drone_down`:                                      1,
+		`drone_up{os="linux"}`:                            1,
+		`sum without (branch) (drone_up)`:                 1,
+		`drone_up and on (host) drone_repo_count`:         1,
+		`instance:drone_build_success_per_finished:ratio`: 1,
+		`drone_up ==`:                                     1,
 	} {
 		if wrong := all.unknown(query); len(wrong) != want {
 			t.Errorf("%s: %q is wrong, want %d", query, wrong, want)

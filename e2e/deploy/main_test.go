@@ -1,8 +1,6 @@
 package deploy
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 
@@ -12,21 +10,4 @@ import (
 // binary is the agent, built once for all tests.
 var binary string
 
-func TestMain(m *testing.M) {
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) int {
-	folder, err := os.MkdirTemp("", "drone-otel-agent-deploy-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	binary, err = process.Build(context.Background(), "../..", folder)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(process.Main(m, "../..", &binary, 0)) }

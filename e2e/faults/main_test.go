@@ -1,12 +1,8 @@
 package faults
 
 import (
-	"context"
-	"flag"
 	"fmt"
 	"os"
-	"runtime"
-	"strconv"
 	"testing"
 	"time"
 
@@ -27,36 +23,14 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) int {
-	fail := func(err error) int {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	if said := os.Getenv(lastingVariable); said != "" {
 		var err error
 		if lasting, err = time.ParseDuration(said); err != nil {
-			return fail(fmt.Errorf("reading %s: %w", lastingVariable, err))
-		}
-	}
-	folder, err := os.MkdirTemp("", "drone-otel-agent-faults-")
-	if err != nil {
-		return fail(err)
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	if binary, err = process.Build(context.Background(), "../..", folder); err != nil {
-		return fail(err)
-	}
-	// Everything at once, unless the command line has another -parallel.
-	flag.Parse()
-	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		if err := flag.Set("test.parallel", "64"); err != nil {
-			return fail(err)
+			fmt.Fprintf(os.Stderr, "reading %s: %v\n", lastingVariable, err)
+			os.Exit(1)
 		}
 	}
 	toxics.Register("forgotten", new(forgotten))
-	zerolog.SetGlobalLevel(zerolog.Disabled) // some toxics log to a logger that nobody hands them
-	return m.Run()
+	zerolog.SetGlobalLevel(zerolog.Disabled)       // some toxics log to a logger that nobody hands them
+	os.Exit(process.Main(m, "../..", &binary, 64)) // everything at once
 }

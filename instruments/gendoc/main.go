@@ -44,6 +44,10 @@ Beside these there are, on both ways out and under the names that Drone's own en
 - ` + "`http_client_request_duration_seconds`, `http_client_request_body_size_bytes`" + `: the agent's requests,
   by ` + "`url_template`" + ` and status.
 - ` + "`promhttp_metric_handler_*`" + `: the scrapes.
+- ` + "`otel_sdk_exporter_metric_data_point_exported_total`" + `, where there is a push: the data points pushed, by
+  ` + "`error_type`" + `: absent where the Collector took them, ` + "`rejected`" + ` where it took the rest of
+  a push, or gRPC's name of the error (` + "`UNAVAILABLE`, `DEADLINE_EXCEEDED`" + `). While pushes fail, only
+  a scrape tells.
 - ` + "`drone_otel_agent_build_info`" + `: always 1; the labels tell the agent's version.
 - ` + "`target_info`" + `, in a scrape only: always 1; the labels are OpenTelemetry's resource attributes.
 

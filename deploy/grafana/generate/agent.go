@@ -108,11 +108,20 @@ func given() []panel {
 			"(metrics.repositories), fewer boundaries (metrics.buckets) or no stages (metrics.stages) make fewer.",
 		queries: []query{{legend: "series", expr: "count({@agent})"}},
 	}, {
+		title: "Room for repositories", kind: light(), width: 4, height: 9, unit: ratio, missing: unknown,
+		description: "How much of metrics.repositories.limit the repositories with series of their own use. At 100% " +
+			"another one is folded: told together with others as _other.",
+		steps: colored(green, from(0.9, orange), from(1, red)),
+		queries: []query{{
+			legend: "used", expr: `(sum(drone_agent_repositories{@agent, state="active"}) - ` +
+				`sum(drone_agent_repositories{@agent, state="folded"})) / sum(drone_agent_repositories_limit{@agent})`,
+		}},
+	}, {
 		title: "Series, by metric", kind: ranking(), width: 8, unit: number, steps: colored(blue), missing: "agent silent",
 		description: "The ten names with the most time series now.",
 		queries:     []query{{legend: "{{__name__}}", expr: "topk(10, count by (__name__) ({@agent}))"}},
 	}, {
-		title: "Repositories", kind: lines(), width: 12, height: 9, unit: number,
+		title: "Repositories", kind: lines(), width: 8, height: 9, unit: number,
 		description: "Repositories that the agent watches. Folded ones are beyond metrics.repositories.limit or left out " +
 			"by choice, and are told together as _other; of unreachable ones Drone does not serve the builds.",
 		colors: map[string]color{"active": green, "inactive": gray, "folded": orange, "unreachable": red},
@@ -120,7 +129,17 @@ func given() []panel {
 			legend: "{{state}}", expr: "sum by (state) (drone_agent_repositories{@agent})",
 		}},
 	}, {
-		title: "Scrapes, by status", kind: stacked(), width: 12, unit: perSecond,
+		title: "Pushed data points, by outcome", kind: stacked(), width: 8, unit: eachSecond,
+		description: "What became of the data points pushed over OTLP: taken, rejected by a Collector that took the rest, " +
+			"or not taken for the error that has gRPC's name. Nothing where nothing is pushed. While pushes fail only " +
+			"an agent that is scraped can show it.",
+		colors: map[string]color{"taken": green},
+		queries: []query{
+			{legend: "taken", expr: pushed(`error_type=""`)},
+			{legend: "{{error_type}}", expr: pushed(`error_type!=""`)},
+		},
+	}, {
+		title: "Scrapes, by status", kind: stacked(), width: 8, unit: perSecond,
 		description: "Answers to scrapes by status; those that were refused for their token are not among them. Only zeros " +
 			"where the agent pushes and nobody scrapes.",
 		queries: []query{{
@@ -128,7 +147,7 @@ func given() []panel {
 			expr:   "sum by (code) (rate(promhttp_metric_handler_requests_total{@agent}[$__rate_interval]))",
 		}},
 	}, {
-		title: "Scrapes that lacked something", kind: lines(), width: 12, unit: perSecond,
+		title: "Scrapes that lacked something", kind: lines(), width: 8, unit: perSecond,
 		description: "Errors while a scrape was answered, by what went wrong. The agent's log has the details.",
 		steps:       colored(green, from(0.001, red)),
 		queries: []query{{
@@ -136,6 +155,12 @@ func given() []panel {
 			expr:   "sum by (cause) (rate(promhttp_metric_handler_errors_total{@agent}[$__rate_interval]))",
 		}},
 	}}
+}
+
+// pushed is how many data points with that outcome the pushes have.
+func pushed(outcome string) string {
+	return "sum by (error_type) (rate(otel_sdk_exporter_metric_data_point_exported_total{@agent, " + outcome +
+		"}[$__rate_interval]))"
 }
 
 func process() []panel {

@@ -48,18 +48,19 @@ func knownMetrics(t *testing.T) metrics {
 
 func ofLibraries() metrics {
 	known := metrics{
-		"up":                                     nil,
-		"drone_otel_agent_build_info":            {"version"},
-		"go_gc_duration_seconds_sum":             nil,
-		"go_goroutines":                          nil,
-		"go_memstats_heap_alloc_bytes":           nil,
-		"process_cpu_seconds_total":              nil,
-		"process_max_fds":                        nil,
-		"process_open_fds":                       nil,
-		"process_resident_memory_bytes":          nil,
-		"process_start_time_seconds":             nil,
-		"promhttp_metric_handler_errors_total":   {"cause"},
-		"promhttp_metric_handler_requests_total": {"code"},
+		"up":                            nil,
+		"drone_otel_agent_build_info":   {"version"},
+		"go_gc_duration_seconds_sum":    nil,
+		"go_goroutines":                 nil,
+		"go_memstats_heap_alloc_bytes":  nil,
+		"process_cpu_seconds_total":     nil,
+		"process_max_fds":               nil,
+		"process_open_fds":              nil,
+		"process_resident_memory_bytes": nil,
+		"process_start_time_seconds":    nil,
+		"otel_sdk_exporter_metric_data_point_exported_total": {"error_type"},
+		"promhttp_metric_handler_errors_total":               {"cause"},
+		"promhttp_metric_handler_requests_total":             {"code"},
 	}
 	known.histogram("http_client_request_duration_seconds",
 		"url_template", "http_request_method", "http_response_status_code", "error_type")

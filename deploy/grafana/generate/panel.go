@@ -88,15 +88,16 @@ type unit string
 
 // The units, by Grafana's names.
 const (
-	seconds   unit = "s"
-	number    unit = "short"
-	ratio     unit = "percentunit"
-	inBytes   unit = "bytes"
-	perSecond unit = "reqps"
-	perHour   unit = "suffix: /h"
-	ago       unit = "dateTimeFromNow"
-	date      unit = "dateTimeAsIso"
-	noUnit    unit = "none"
+	seconds    unit = "s"
+	number     unit = "short"
+	ratio      unit = "percentunit"
+	inBytes    unit = "bytes"
+	perSecond  unit = "reqps"
+	eachSecond unit = "suffix: /s"
+	perHour    unit = "suffix: /h"
+	ago        unit = "dateTimeFromNow"
+	date       unit = "dateTimeAsIso"
+	noUnit     unit = "none"
 )
 
 // from makes a step: the colour of values from a limit on.
