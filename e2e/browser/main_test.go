@@ -14,7 +14,7 @@ import (
 	"drone-otel-agent/e2e/process"
 )
 
-// preparation bounds installing what is needed and building the agent: both may download.
+// preparation bounds installing what is needed.
 const preparation = 10 * time.Minute
 
 // What all tests need, made once: the agent, the browser, and the text of axe-core.
@@ -24,32 +24,20 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(prepareAndRun(m))
-}
-
-func prepareAndRun(m *testing.M) int {
-	folder, err := os.MkdirTemp("", "drone-otel-agent-browser-")
-	if err == nil {
-		defer func() { _ = os.RemoveAll(folder) }()
-		err = prepare(folder)
-	}
-	if err != nil {
+	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	return m.Run()
+	os.Exit(process.Main(m, "../..", &binary, 0))
 }
 
-func prepare(folder string) (err error) {
+func prepare() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), preparation)
 	defer cancel()
 	if chromium, err = installChromium(ctx); err != nil {
 		return err
 	}
-	if axe, err = fetchAxe(ctx, folder); err != nil {
-		return err
-	}
-	binary, err = process.Build(ctx, "../..", folder)
+	axe, err = fetchAxe(ctx)
 	return err
 }
 
@@ -74,7 +62,12 @@ func installChromium(ctx context.Context) (string, error) {
 }
 
 // fetchAxe has npm bring axe-core, of the version and digest in package-lock.json, and returns its text.
-func fetchAxe(ctx context.Context, folder string) (string, error) {
+func fetchAxe(ctx context.Context) (string, error) {
+	folder, err := os.MkdirTemp("", "drone-otel-agent-axe-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
 	for _, name := range []string{"package.json", "package-lock.json"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
