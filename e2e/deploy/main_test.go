@@ -9,8 +9,8 @@ import (
 	"drone-otel-agent/e2e/process"
 )
 
-// binary is the agent, built once for all tests.
-var binary string
+// binary is the agent and otelcol the Collector, built once for all tests.
+var binary, otelcol string
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
@@ -24,6 +24,9 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	binary, err = process.Build(context.Background(), "../..", folder)
+	if err == nil {
+		otelcol, err = process.BuildTool(context.Background(), "..", folder, "drone-otel-agent/e2e/collector/otelcol")
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,7 +39,19 @@ func Build(ctx context.Context, source, target string) (binary string, err error
 	return binary, nil
 }
 
-// Agent is a running agent.
+// BuildTool builds the program of a package, which runs beside the agent, in the module in source, with flags of go
+// build, into the folder target.
+func BuildTool(ctx context.Context, source, target, pkg string, flags ...string) (binary string, err error) {
+	binary = filepath.Join(target, path.Base(pkg))
+	build := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-o", binary}, flags, []string{pkg})...)
+	build.Dir = source
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, output)
+	}
+	return binary, nil
+}
+
+// Agent is a running agent, or another program beside it.
 type Agent struct {
 	command *exec.Cmd
 	log     log
@@ -85,7 +99,7 @@ func Start(t testing.TB, binary string, env []string, args ...string) *Agent {
 		_ = a.command.Process.Kill()
 		<-a.ended
 		if t.Failed() {
-			t.Logf("the agent said:\n%s", a.Log())
+			t.Logf("%s said:\n%s", filepath.Base(binary), a.Log())
 		}
 	})
 	return a
