@@ -144,9 +144,9 @@ func (w watched) pushed(t *testing.T) *prometheus.Server {
 	return receiver
 }
 
-// Metrics that the rules select and that there are not: what is added up every five minutes is not there so soon, and a
-// scrape's limit nobody has asked for; with explicit histograms there are no exponential ones; and what Prometheus tells
-// of a scrape there is only where it scrapes.
+// Metrics that the rules select and that there are not: what is added up every five minutes is not there so soon, and
+// a scrape's limit nobody has asked for; with explicit histograms there are no exponential ones; and what Prometheus
+// tells of a scrape there is only where it scrapes.
 var (
 	notYet = []string{
 		"instance_status:drone_build_finished:increase1d", "instance:drone_build_success:ratio_increase1d",

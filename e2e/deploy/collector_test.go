@@ -91,7 +91,8 @@ func TestCollectorPassesOn(t *testing.T) {
 	}
 }
 
-// documented holds that the series are those of METRICS.md: all of its metrics are there, with its labels and no others.
+// documented holds that the series are those of METRICS.md: all of its metrics are there, with its labels and no
+// others.
 func documented(t *testing.T, prom *prometheus.Server) {
 	t.Helper()
 	series, err := prom.Query(t.Context(), `{job="drone-otel-agent"}`)

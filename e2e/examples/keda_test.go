@@ -27,8 +27,8 @@ func kedaQuery(t *testing.T) string {
 	return object.Spec.Triggers[0].Metadata.Query
 }
 
-// What KEDA is told: the jobs of the platform, waiting and running, a zero where there are none, and nothing at all, which
-// it takes for a failure, where nobody knows.
+// What KEDA is told: the jobs of the platform, waiting and running, a zero where there are none, and nothing at all,
+// which it takes for a failure, where nobody knows.
 func TestKEDAIsToldTheQueue(t *testing.T) {
 	t.Parallel()
 	drone, url := startDrone(t)

@@ -29,8 +29,8 @@ type parameter struct {
 	Here bool `json:"metadataVariableReadable"`
 }
 
-// prometheusTrigger are the keys that KEDA reads from a trigger of the type prometheus, by the list that it makes of its
-// own code.
+// prometheusTrigger are the keys that KEDA reads from a trigger of the type prometheus, by the list that it makes of
+// its own code.
 func prometheusTrigger(t *testing.T) map[string]parameter {
 	t.Helper()
 	var all struct {
@@ -101,8 +101,9 @@ func (s scaling) misfits(keys map[string]parameter) []string {
 	if trigger.Type != "prometheus" || target.Kind != "Deployment" || target.Name != s.runners.Name {
 		out = append(out, "it does not scale the runners by Prometheus")
 	}
-	if trigger.Metadata["ignoreNullValues"] != "false" || s.object.Spec.Fallback == nil ||
-		s.object.Spec.Fallback.Replicas == 0 || s.object.Spec.Fallback.Behavior != keda.FallbackBehaviorCurrentReplicasIfHigher {
+	fallback := s.object.Spec.Fallback
+	if trigger.Metadata["ignoreNullValues"] != "false" || fallback == nil || fallback.Replicas == 0 ||
+		fallback.Behavior != keda.FallbackBehaviorCurrentReplicasIfHigher {
 		out = append(out, "it scales down where nobody knows")
 	}
 	if s.runners.Spec.Replicas != nil {
