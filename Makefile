@@ -110,7 +110,8 @@ test-image: ## the container's image, built and run by podman: needs Debian and 
 test-kubernetes: ## the manifests, by Kubernetes' own code
 	cd e2e/kubernetes && $(GO) test -count=1 ./...
 
-# Prometheus's own tool, without the service discoveries, which are most of it. PROMTOOL=promtool takes another one.
+# Prometheus's own tool, without the service discoveries, which are most of it. PROMTOOL=promtool takes another one. Its
+# module has Prometheus itself, too, which e2e/examples builds the same way.
 PROMTOOL ?= bin/promtool
 RULES    := deploy/prometheus
 

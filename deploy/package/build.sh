@@ -64,7 +64,7 @@ share() {
 		find . \( -path ./package -o -path ./systemd -o -path ./container -o -name tests \) -prune -o \
 			\( -name '*.yaml' -o -name '*.json' \) -exec cp --parents -t "$WORK/share/examples" {} +
 	)
-	ln -s examples "$WORK/share/deploy"
+	cp -R examples/. "$WORK/share/examples"
 	chmod -R u=rwX,go=rX "$WORK/share"
 }
 
@@ -76,6 +76,7 @@ tarball() {
 	cp -R "$WORK/share/." "$root"
 	cp "$WORK/$1/drone-otel-agent" LICENSE deploy/package/INSTALL deploy/package/config.yaml "$root"
 	ln -s agent/config.yaml "$root/config-defaults.yaml"
+	ln -s examples "$root/deploy"
 	cp "$WORK/doc/third-party-licenses" "$root"
 	cp "$WORK/doc/drone-otel-agent.1" "$WORK/doc/drone-otel-agent.yaml.5" "$root/man"
 	cp "$WORK/doc/drone-otel-agent.bash" "$WORK/doc/_drone-otel-agent" "$root/completions"

@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -85,7 +86,7 @@ func checkDocuments(t *testing.T, prom *prometheus.Server, histogram, job string
 		for _, query := range page.Queries {
 			asked++
 			where := fmt.Sprintf("%s:%d", page.Name, query.Line)
-			parsed, err := parser.ParseExpr(query.Text)
+			parsed, err := prometheus.Parse(query.Text)
 			if err != nil {
 				t.Errorf("%s: %v", where, err)
 				continue
@@ -138,7 +139,8 @@ func examples(t *testing.T) documents.Page {
 // record evaluates the recording rules once, as the documents use some of the records.
 func record(t *testing.T, prom *prometheus.Server) {
 	t.Helper()
-	groups, errs := rulefmt.ParseFile("../../deploy/prometheus/rules.yaml", false, model.UTF8Validation)
+	groups, errs := rulefmt.ParseFile("../../deploy/prometheus/rules.yaml", false, model.UTF8Validation,
+		prometheus.Parser(), slog.New(slog.DiscardHandler))
 	if len(errs) > 0 {
 		t.Fatalf("reading the rules: %v", errs)
 	}
@@ -162,7 +164,7 @@ func TestRelaxed(t *testing.T) {
 		`rate(a[1d]) / rate(a[1d] offset 1w)`:            `rate(a[1d]) / rate(a[1d])`,
 		`max_over_time((a > bool 0)[1w:5m] offset 1d)`:   `max_over_time((a > bool 0)[10m:5s])`,
 	} {
-		parsed, err := parser.ParseExpr(query)
+		parsed, err := prometheus.Parse(query)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +179,7 @@ func TestRelaxed(t *testing.T) {
 		`up == 0 or drone_up`:                                                        {scraped: true},
 		`drone_agent_poll_duration_seconds + drone_repo_last_build_duration_seconds`: {},
 	} {
-		parsed, err := parser.ParseExpr(query)
+		parsed, err := prometheus.Parse(query)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/promql/parser"
+	"drone-otel-agent/e2e/prometheus"
 )
 
 // question is a query of a panel.
@@ -108,7 +108,7 @@ func TestQueriesParse(t *testing.T) {
 		t.Errorf("the dashboards have %d queries, want more", len(all))
 	}
 	for _, q := range all {
-		if _, err := parser.ParseExpr(with.in(q.expr)); err != nil {
+		if _, err := prometheus.Parse(with.in(q.expr)); err != nil {
 			t.Errorf("%s: %s: %s: %v", q.dashboard, q.panel, q.expr, err)
 		}
 	}

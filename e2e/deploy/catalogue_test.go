@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"drone-otel-agent/e2e/prometheus"
 	"drone-otel-agent/instruments"
 )
 
@@ -21,14 +22,9 @@ type catalogue map[string][]string
 // known are the metrics of METRICS.md, those of the agent's process and of Prometheus that are used, and the records.
 func known(t *testing.T, records []rule) catalogue {
 	t.Helper()
-	text, err := os.ReadFile("../../METRICS.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	names := map[string]string{}
-	rows := regexp.MustCompile("(?m)^\\| \\[`(\\w+)`\\]\\(#\\w+\\) \\| `([\\w.]+)` ")
-	for _, row := range rows.FindAllSubmatch(text, -1) {
-		names[string(row[2])] = string(row[1])
+	for name, otel := range documentedNames(t) {
+		names[otel] = name
 	}
 	all := catalogue{
 		"up": {}, "scrape_samples_post_metric_relabeling": {}, "scrape_sample_limit": {},
@@ -68,12 +64,27 @@ func known(t *testing.T, records []rule) catalogue {
 	return all
 }
 
+// documentedNames are Prometheus's names in METRICS.md, with OpenTelemetry's.
+func documentedNames(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../../METRICS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	rows := regexp.MustCompile("(?m)^\\| \\[`(\\w+)`\\]\\(#\\w+\\) \\| `([\\w.]+)` ")
+	for _, row := range rows.FindAllSubmatch(text, -1) {
+		names[string(row[1])] = string(row[2])
+	}
+	return names
+}
+
 // label is an attribute's name in Prometheus.
 func label(attribute string) string { return strings.ReplaceAll(attribute, ".", "_") }
 
 // unknown tells what a query names that there is not: metrics, and labels of theirs.
 func (c catalogue) unknown(query string) []string {
-	parsed, err := parser.ParseExpr(query)
+	parsed, err := prometheus.Parse(query)
 	if err != nil {
 		return []string{err.Error()}
 	}

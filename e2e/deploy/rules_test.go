@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"drone-otel-agent/e2e/documents"
+	"drone-otel-agent/e2e/prometheus"
 )
 
 const (
@@ -27,7 +29,8 @@ func (r rule) name() string { return r.Record + r.Alert }
 
 func readRules(t *testing.T) []rule {
 	t.Helper()
-	groups, errs := rulefmt.ParseFile(filepath.Join(folder, "rules.yaml"), false, model.UTF8Validation)
+	groups, errs := rulefmt.ParseFile(filepath.Join(folder, "rules.yaml"), false, model.UTF8Validation,
+		prometheus.Parser(), slog.New(slog.DiscardHandler))
 	if len(errs) > 0 {
 		t.Fatalf("reading the rules: %v", errs)
 	}

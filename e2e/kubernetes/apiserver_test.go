@@ -31,24 +31,32 @@ import (
 	"k8s.io/kubernetes/pkg/apis/networking"
 	networkinginstall "k8s.io/kubernetes/pkg/apis/networking/install"
 	networkingvalidation "k8s.io/kubernetes/pkg/apis/networking/validation"
+	"k8s.io/kubernetes/pkg/capabilities"
 	"sigs.k8s.io/yaml"
 )
 
 // apiServer does with a manifest what Kubernetes' does before it stores one.
 type apiServer struct {
-	decoder  runtime.Decoder
-	monitors *customResource
+	decoder runtime.Decoder
+	// custom are the kinds that are not Kubernetes' own.
+	custom map[string]*customResource
 }
 
 func newAPIServer(t *testing.T) *apiServer {
 	t.Helper()
+	// --allow-privileged, which clusters have; pod security is another matter.
+	capabilities.Setup(true, 0)
 	scheme := runtime.NewScheme()
 	coreinstall.Install(scheme)
 	appsinstall.Install(scheme)
 	networkinginstall.Install(scheme)
 	return &apiServer{
-		decoder:  serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDecoder(),
-		monitors: serviceMonitors(t),
+		decoder: serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDecoder(),
+		custom: map[string]*customResource{
+			"ServiceMonitor": defined(t, "github.com/prometheus-operator/prometheus-operator",
+				"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"),
+			"ScaledObject": defined(t, kedaModule, "config/crd/bases/keda.sh_scaledobjects.yaml"),
+		},
 	}
 }
 
@@ -58,8 +66,8 @@ func (s *apiServer) admit(manifest []byte) error {
 	if err := yaml.Unmarshal(manifest, &what); err != nil {
 		return err
 	}
-	if what.Kind == "ServiceMonitor" {
-		return s.monitors.admit(manifest)
+	if custom, known := s.custom[what.Kind]; known {
+		return custom.admit(manifest)
 	}
 	obj, _, err := s.decoder.Decode(manifest, nil, nil)
 	if err != nil {
@@ -100,19 +108,10 @@ type customResource struct {
 	validator validation.SchemaValidator
 }
 
-// serviceMonitors are as the Prometheus operator defines them.
-func serviceMonitors(t *testing.T) *customResource {
+// defined is a kind as a module defines it for Kubernetes, in a file without Go.
+func defined(t *testing.T, module, path string) *customResource {
 	t.Helper()
-	const module = "github.com/prometheus-operator/prometheus-operator"
-	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f={{.Dir}}", module).Output()
-	if err != nil {
-		t.Fatalf("looking for %s: %v", module, err)
-	}
-	raw, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(folder)),
-		"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := fromModule(t, module, path)
 	var external apiextensionsv1.CustomResourceDefinition
 	if err := yaml.UnmarshalStrict(raw, &external); err != nil {
 		t.Fatal(err)
@@ -123,6 +122,7 @@ func serviceMonitors(t *testing.T) *customResource {
 		t.Fatal(err)
 	}
 	out := &customResource{}
+	var err error
 	if out.structure, err = schema.NewStructural(&props); err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +130,20 @@ func serviceMonitors(t *testing.T) *customResource {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// fromModule reads a file of a module.
+func fromModule(t *testing.T, module, path string) []byte {
+	t.Helper()
+	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f={{.Dir}}", module).Output()
+	if err != nil {
+		t.Fatalf("looking for %s: %v", module, err)
+	}
+	raw, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(folder)), path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 func (c *customResource) admit(manifest []byte) error {

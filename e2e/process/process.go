@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,7 +39,19 @@ func Build(ctx context.Context, source, target string) (binary string, err error
 	return binary, nil
 }
 
-// Agent is a running agent.
+// buildTool builds a tool into the folder target.
+func buildTool(ctx context.Context, target string, tool Tool) (binary string, err error) {
+	binary = filepath.Join(target, path.Base(tool.Package))
+	args := slices.Concat([]string{"build", "-o", binary}, tool.Flags, []string{tool.Package})
+	build := exec.CommandContext(ctx, "go", args...)
+	build.Dir = tool.Source
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", tool.Package, err, output)
+	}
+	return binary, nil
+}
+
+// Agent is a running agent, or another program beside it.
 type Agent struct {
 	command *exec.Cmd
 	log     log
@@ -85,7 +99,7 @@ func Start(t testing.TB, binary string, env []string, args ...string) *Agent {
 		_ = a.command.Process.Kill()
 		<-a.ended
 		if t.Failed() {
-			t.Logf("the agent said:\n%s", a.Log())
+			t.Logf("%s said:\n%s", filepath.Base(binary), a.Log())
 		}
 	})
 	return a
