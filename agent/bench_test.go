@@ -162,12 +162,14 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// BenchmarkSight puts together what people are shown of a server with 700 open stages, where the default branches of all
-// 10,000 repositories have failed once, and says what share of a quiet poll that is.
+// BenchmarkSight puts together what people are shown of a server with 700 open stages, where the default branches of
+// all 10,000 repositories have failed once, and says what share of a quiet poll that is.
 func BenchmarkSight(b *testing.B) {
 	inEachEdition(b, func(b *testing.B, edition dronetest.Edition) {
 		r := newBench(b, edition)
-		r.watcher.selection = newSelection(selectionConfig{Include: []string{"*"}, Exclude: []string{"secret/*"}, Limit: 1000})
+		r.watcher.selection = newSelection(selectionConfig{
+			Include: []string{"*"}, Exclude: []string{"secret/*"}, Limit: 1000,
+		})
 		r.mustPoll(b)
 		finished := time.Now()
 		for _, repo := range r.watcher.repos {

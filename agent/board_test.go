@@ -42,7 +42,8 @@ func TestBoardBeforeTheFirstPoll(t *testing.T) {
 		began := time.Now().UTC()
 		time.Sleep(2 * time.Second)
 		want := statuspage.Status{
-			Time: began.Add(2 * time.Second), Agent: statuspage.Agent{Started: began, PollInterval: 15, ConfigurationRefused: true},
+			Time:  began.Add(2 * time.Second),
+			Agent: statuspage.Agent{Started: began, PollInterval: 15, ConfigurationRefused: true},
 		}
 		for _, name := range []string{
 			"drone_pending_builds", "drone_pending_jobs", "drone_running_builds", "drone_running_jobs", "drone_build_count",

@@ -34,7 +34,8 @@ func (r *rig) reds(t *testing.T) []red {
 		if repo.Last == nil || len(out) == shownFailures { // then some may be beyond the list
 			continue
 		}
-		if fixed, listed := now[repo.Name]; !repo.Last.Success && (!listed || fixed) || repo.Last.Success && listed && !fixed {
+		fixed, listed := now[repo.Name]
+		if !repo.Last.Success && (!listed || fixed) || repo.Last.Success && listed && !fixed {
 			t.Errorf("%s: the last success is %v, listed %v, fixed %v", repo.Name, repo.Last.Success, listed, fixed)
 		}
 	}
@@ -65,7 +66,9 @@ func TestLastFailures(t *testing.T) {
 	}{
 		{"none", func(t *testing.T, r *rig) { run(t, r, "success") }, nil},
 		{"still red", func(t *testing.T, r *rig) { run(t, r, "success", "failure") }, []red{{slug, 2, "failure", false}}},
-		{"fixed", func(t *testing.T, r *rig) { run(t, r, "failure", "success", "success") }, []red{{slug, 1, "failure", true}}},
+		{"fixed", func(t *testing.T, r *rig) {
+			run(t, r, "failure", "success", "success")
+		}, []red{{slug, 1, "failure", true}}},
 		{"again", func(t *testing.T, r *rig) { run(t, r, "failure", "success", "error") }, []red{{slug, 3, "error", false}}},
 		{"killed", func(t *testing.T, r *rig) { run(t, r, "success", "killed") }, []red{{slug, 2, "killed", false}}},
 		{"no stages", func(t *testing.T, r *rig) {

@@ -153,8 +153,8 @@ func among(names []string, name string) []string {
 	return slices.Insert(names, at, name)
 }
 
-// lastFailures are the newest failed builds of default branches, the newest first. Of most repositories it is only asked
-// whether theirs is one of them: there may be many thousands.
+// lastFailures are the newest failed builds of default branches, the newest first. Of most repositories it is
+// only asked whether theirs is one of them: there may be many thousands.
 func (w *watcher) lastFailures() []statuspage.Failure {
 	newest := make([]*repository, 0, shownFailures+1)
 	for _, r := range w.repos {

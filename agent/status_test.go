@@ -15,7 +15,8 @@ import (
 	"drone-otel-agent/statuspage"
 )
 
-// TestGoldenStatus holds what people and programs are shown of a Drone server after a busy hour, in which it failed once.
+// TestGoldenStatus holds what people and programs are shown of a Drone server after a busy hour, in which it failed
+// once.
 func TestGoldenStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg, err := ParseConfig("test", `

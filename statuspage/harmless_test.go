@@ -173,7 +173,8 @@ func TestHostileText(t *testing.T) {
 		`<script>alert(1)</script>`, `</script><script>alert(1)</script>`, `</style><img src=x onerror=alert(1)>`,
 		`"><svg onload=alert(1)>`, `' onmouseover='alert(1)`, `" autofocus onfocus="alert(1)`, "`${alert(1)}`",
 		`javascript:alert(1)`, `</title><base href=//evil.test>`, `<!-- `, `{{.Paths}}`,
-		"\u202egnp.exe\u2066", "a\x00\x07\x1b[2Jb", "\u0085\u009b", "\xff\xfe", "&lt;b&gt;&#60;", `]]>`, "one\r\ntwo\u2028three",
+		"\u202egnp.exe\u2066", "a\x00\x07\x1b[2Jb", "\u0085\u009b", "\xff\xfe", "&lt;b&gt;&#60;", `]]>`,
+		"one\r\ntwo\u2028three",
 		strings.Repeat("very-long/", 500),
 	} {
 		for _, url := range []string{
