@@ -79,7 +79,7 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, token secret.Te
 	}
 	name := rand.Text()
 	s.known.Add(sha256.Sum256([]byte(name)), session{token: token, used: time.Now()})
-	http.SetCookie(w, s.withValue(r, name))
+	http.SetCookie(w, s.withValue(r, name)) //nolint:gosec // withValue sets all three
 }
 
 // end forgets the request's session, in the agent and in the browser.
@@ -89,7 +89,7 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	}
 	gone := s.withValue(r, "")
 	gone.MaxAge = -1
-	http.SetCookie(w, gone)
+	http.SetCookie(w, gone) //nolint:gosec // withValue sets all three
 }
 
 // withValue is the cookie. It lasts until the browser ends. Whoever lies about the protocol harms himself alone.
