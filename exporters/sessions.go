@@ -79,7 +79,7 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, token secret.Te
 	}
 	name := rand.Text()
 	s.known.Add(sha256.Sum256([]byte(name)), session{token: token, used: time.Now()})
-	http.SetCookie(w, s.withValue(r, name)) //nolint:gosec // withValue sets all three
+	http.SetCookie(w, s.withValue(r, name))
 }
 
 // end forgets the request's session, in the agent and in the browser.
@@ -87,14 +87,14 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	if key, found := s.key(r); found {
 		s.known.Remove(key)
 	}
-	gone := s.withValue(r, "")
+	gone := s.withValue(r, "") //nolint:gosec // it has all three
 	gone.MaxAge = -1
-	http.SetCookie(w, gone) //nolint:gosec // withValue sets all three
+	http.SetCookie(w, gone)
 }
 
 // withValue is the cookie. It lasts until the browser ends. Whoever lies about the protocol harms himself alone.
 func (s *sessions) withValue(r *http.Request, value string) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure is as the request came
 		Name: s.cookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
 	}
