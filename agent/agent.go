@@ -182,7 +182,10 @@ func (a *agent) attend(ctx context.Context, served <-chan error) error {
 
 func assemble(ctx context.Context, opts Options) (*agent, error) {
 	cfg := opts.Config
-	a := &agent{opts: opts, config: cfg, service: newService(opts.Service, opts.Logger), board: newBoard(time.Now)}
+	a := &agent{
+		opts: opts, config: cfg, service: newService(opts.Service, opts.Logger),
+		board: newBoard(time.Now, cfg.watch.Interval),
+	}
 	a.service.spare(cfg.drone.Timeout)
 	a.settings.Store(cfg.inForce(time.Now()))
 	var err error

@@ -161,3 +161,38 @@ func BenchmarkScrape(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSight puts together what people are shown of a server with 700 open stages, where the default branches of
+// all 10,000 repositories have failed once, and says what share of a quiet poll that is.
+func BenchmarkSight(b *testing.B) {
+	inEachEdition(b, func(b *testing.B, edition dronetest.Edition) {
+		r := newBench(b, edition)
+		r.watcher.selection = newSelection(selectionConfig{
+			Include: []string{"*"}, Exclude: []string{"secret/*"}, Limit: 1000,
+		})
+		r.mustPoll(b)
+		finished := time.Now()
+		for _, repo := range r.watcher.repos {
+			finished = finished.Add(-time.Duration(repo.ID%97) * time.Second)
+			repo.ended(1, droneapi.StatusFailure, instruments.LastBuild{Finished: finished})
+		}
+		s := r.newest.Load()
+		const polls = 2 * listEvery
+		began, own := time.Now(), time.Duration(0)
+		for range polls {
+			r.mustPoll(b)
+			sights := time.Now()
+			r.watcher.sight(s)
+			own += time.Since(sights)
+		}
+		quiet := (time.Since(began) - own) / polls
+		b.ReportAllocs()
+		for b.Loop() {
+			if seen := r.watcher.sight(s); len(seen.builds.Open) == 0 || len(seen.failures) != shownFailures {
+				b.Fatal("there is nothing to see")
+			}
+		}
+		b.ReportMetric(100*float64(own)/polls/float64(quiet), "%-of-poll")
+		b.ReportMetric(float64(quiet), "poll-ns/op")
+	})
+}

@@ -32,7 +32,10 @@ type sight struct {
 	failures []statuspage.Failure
 }
 
-func newBoard(now func() time.Time) *board { return &board{now: now, started: now()} }
+// newBoard is one before the first poll; interval is the time between two.
+func newBoard(now func() time.Time, interval time.Duration) *board {
+	return &board{now: now, started: now(), interval: interval}
+}
 
 // polled takes what is known after a poll. A failed one leaves what was seen before.
 func (b *board) polled(newest *instruments.Snapshot, seen sight, interval time.Duration, err error) {
@@ -44,7 +47,7 @@ func (b *board) polled(newest *instruments.Snapshot, seen sight, interval time.D
 		b.sight, b.trouble = seen, nil
 		return
 	}
-	since := newest.Polled
+	since := moment(newest.Polled)
 	if b.trouble != nil {
 		since = b.trouble.Since
 	}
@@ -58,9 +61,9 @@ func (b *board) status(settings instruments.Settings, labels []string) statuspag
 	defer b.mu.Unlock()
 	now := b.now()
 	out := statuspage.Status{
-		Time: now,
+		Time: moment(now),
 		Agent: statuspage.Agent{
-			Started: b.started, PollInterval: b.interval.Seconds(), ConfigurationRefused: settings.Refused,
+			Started: moment(b.started), PollInterval: b.interval.Seconds(), ConfigurationRefused: settings.Refused,
 		},
 		Drone: statuspage.Drone{Trouble: b.trouble},
 	}
@@ -69,16 +72,14 @@ func (b *board) status(settings instruments.Settings, labels []string) statuspag
 		s = &instruments.Snapshot{}
 	} else {
 		took := s.PollDuration.Seconds()
-		out.Drone.Up, out.Drone.Polled, out.Drone.PollSeconds = &s.Up, &s.Polled, &took
+		out.Drone.Up, out.Drone.Polled, out.Drone.PollSeconds = &s.Up, momentOf(s.Polled), &took
 	}
 	if s.Server != nil {
 		out.Drone.Version, out.Drone.Edition = s.Server.Version, s.Server.Edition
 	}
-	if !s.Fresh.IsZero() {
-		out.Drone.Fresh = &s.Fresh
-	}
 	stale := s.Stale(now, settings)
-	out.Drone.Stale = stale && !s.Fresh.IsZero()
+	out.Drone.Fresh = momentOf(s.Fresh)
+	out.Drone.Stale = stale && out.Drone.Fresh != nil
 	for i, f := range figures(s) {
 		shown := statuspage.Figure{Name: f.name, History: b.history.of(i, now)}
 		if !stale {
@@ -145,12 +146,16 @@ func queueOf(s *instruments.Snapshot, labels []string) []statuspage.Platform {
 	return out
 }
 
-// momentOf is a time as the status has them, nil for the zero time.
+// moment is a time as the status has them: in UTC, and no finer than programs can be expected to read.
+func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// momentOf is one that may not be known: nil for the zero time.
 func momentOf(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	return &t
+	out := moment(t)
+	return &out
 }
 
 // pushOf is the state of the push as the status has it.
@@ -159,7 +164,7 @@ func pushOf(p exporters.PushStatus) statuspage.Push {
 		State: string(p.State), Endpoint: p.Endpoint, LastSuccess: momentOf(p.LastSuccess), Rejected: p.Rejected,
 	}
 	if p.Err != nil {
-		out.Trouble = &statuspage.Trouble{Error: oneLine(p.Err), Cure: p.Hint, Since: p.Since}
+		out.Trouble = &statuspage.Trouble{Error: oneLine(p.Err), Cure: p.Hint, Since: moment(p.Since)}
 	}
 	return out
 }

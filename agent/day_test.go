@@ -157,7 +157,9 @@ func TestEveryBuildToldOnceThroughADay(t *testing.T) {
 				r.finished = collect
 			}
 			time.Sleep(r.interval)
-			_ = r.poll(t.Context(), time.Time{})
+			if r.poll(t.Context(), time.Time{}) == nil {
+				r.consistent(t, "in the middle of the day")
+			}
 		}
 		d.away, d.failing = "", 0
 		time.Sleep(2 * time.Hour) // what is asked about seldom, and the recount

@@ -48,7 +48,7 @@ func (h *history) of(figure int, now time.Time) []statuspage.Point {
 	out := make([]statuspage.Point, 0, len(h.points))
 	for _, p := range h.points {
 		if now.Sub(p.at) <= historySpan {
-			out = append(out, statuspage.Point{Time: p.at, Value: p.values[figure]})
+			out = append(out, statuspage.Point{Time: moment(p.at), Value: p.values[figure]})
 		}
 	}
 	return out

@@ -62,6 +62,7 @@ func TestPassingFaults(t *testing.T) {
 				r.drone.Intercept(c.fault)
 				for poll := range 6 {
 					r.pass(t, 1)
+					r.consistent(t, "after the fault")
 					s, want := r.known(), r.drone.Totals()
 					if s.RunningBuilds != -1 && s.RunningBuilds != want.RunningBuilds ||
 						s.RunningJobs != -1 && s.RunningJobs != want.RunningJobs || s.Repos != want.Repos {
@@ -166,5 +167,6 @@ func TestOrphanedStages(t *testing.T) {
 		if got.PendingBuilds != 1 || got.RunningBuilds != 1 || got.PendingJobs != 3 || got.RunningJobs != 2 {
 			t.Errorf("with two orphans in the queue: %+v", got)
 		}
+		r.consistent(t, "with two orphans in the queue")
 	})
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -51,15 +50,13 @@ func (w *watcher) buildURL(slug string, number int64) string {
 	return strings.TrimSuffix(w.api.Server(), "/") + "/" + strings.Join(parts, "/") + "/" + strconv.FormatInt(number, 10)
 }
 
-// liveStages are the stages that wait for a runner or run, wherever the edition has them from.
-func (w *watcher) liveStages() []droneapi.Stage {
-	if w.server.Edition == enterprise {
-		return w.enterprise.stages
-	}
-	var out []droneapi.Stage
-	for _, r := range w.repos {
-		for _, open := range r.open {
-			out = append(out, open.stages...)
+// queued are the stages in the queue that wait for a runner or run, by the id of their build; enterprise edition only.
+func (e *enterpriseState) queued() map[int64][]droneapi.Stage {
+	out := map[int64][]droneapi.Stage{}
+	for _, stage := range e.stages {
+		live := stage.Status == droneapi.StatusPending || stage.Status == droneapi.StatusRunning
+		if live && !e.orphans[stage.BuildID] {
+			out[stage.BuildID] = append(out[stage.BuildID], stage)
 		}
 	}
 	return out
@@ -68,21 +65,19 @@ func (w *watcher) liveStages() []droneapi.Stage {
 // openBuilds are the builds that have not ended: those with a stage that waits or runs, and those that wait for
 // approval.
 func (w *watcher) openBuilds() *statuspage.Builds {
-	stages := map[int64][]droneapi.Stage{}
-	for _, stage := range w.liveStages() {
-		live := stage.Status == droneapi.StatusPending || stage.Status == droneapi.StatusRunning
-		if live && !w.enterprise.orphans[stage.BuildID] {
-			stages[stage.BuildID] = append(stages[stage.BuildID], stage)
-		}
-	}
+	queued := w.enterprise.queued()
 	byState := map[statuspage.BuildState][]statuspage.Build{}
 	add := func(b statuspage.Build) { byState[b.State] = append(byState[b.State], b) }
 	for _, r := range w.repos {
 		for _, open := range r.open {
-			switch of := stages[open.id]; {
+			of := open.stages
+			if w.server.Edition == enterprise {
+				of = queued[open.id]
+				delete(queued, open.id)
+			}
+			switch {
 			case len(of) > 0:
 				add(w.openBuild(r, open.number, of))
-				delete(stages, open.id)
 			case open.blocked:
 				b := w.openBuild(r, open.number, nil)
 				b.State, b.Since = statuspage.Blocked, momentOf(open.created)
@@ -90,7 +85,7 @@ func (w *watcher) openBuilds() *statuspage.Builds {
 			}
 		}
 	}
-	for _, of := range stages { // of a repository whose builds Drone does not list
+	for _, of := range queued { // of a repository whose builds Drone does not list
 		add(w.openBuild(w.repos[of[0].RepoID], 0, of))
 	}
 	out := &statuspage.Builds{Open: []statuspage.Build{}}
@@ -104,32 +99,33 @@ func (w *watcher) openBuilds() *statuspage.Builds {
 }
 
 func olderFirst(a, b statuspage.Build) int {
-	since := func(b statuspage.Build) time.Time {
-		if b.Since == nil {
-			return time.Time{}
-		}
-		return *b.Since
+	return cmp.Or(
+		orZero(a.Since).Compare(orZero(b.Since)), cmp.Compare(a.Repository, b.Repository),
+		cmp.Compare(orZero(a.Number), orZero(b.Number)),
+	)
+}
+
+// orZero is what is known, or the zero value.
+func orZero[T any](known *T) T {
+	if known == nil {
+		var zero T
+		return zero
 	}
-	number := func(b statuspage.Build) int64 {
-		if b.Number == nil {
-			return 0
-		}
-		return *b.Number
-	}
-	return cmp.Or(since(a).Compare(since(b)), cmp.Compare(a.Repository, b.Repository), cmp.Compare(number(a), number(b)))
+	return *known
 }
 
 // openBuild is one with these stages. It runs where any of them does.
 func (w *watcher) openBuild(r *repository, number int64, stages []droneapi.Stage) statuspage.Build {
 	name, own := w.named(r)
-	out := statuspage.Build{Repository: name, State: statuspage.Waiting}
+	out := statuspage.Build{
+		Repository: name, State: statuspage.Waiting, Platforms: []string{}, Machines: []string{},
+	}
 	if own && number > 0 {
 		out.Number, out.URL = &number, w.buildURL(name, number)
 	}
 	var waits, runs time.Time
-	platforms, machines := map[string]bool{}, map[string]bool{}
 	for _, stage := range stages {
-		platforms[stage.OS+"/"+stage.Arch] = true
+		out.Platforms = among(out.Platforms, stage.OS+"/"+stage.Arch)
 		if stage.Status == droneapi.StatusPending {
 			out.Jobs.Pending++
 			waits = earlier(waits, unix(stage.Created))
@@ -138,33 +134,52 @@ func (w *watcher) openBuild(r *repository, number int64, stages []droneapi.Stage
 		out.Jobs.Running++
 		runs = earlier(runs, later(unix(stage.Started), unix(stage.Created)))
 		if stage.Machine != "" {
-			machines[stage.Machine] = true
+			out.Machines = among(out.Machines, stage.Machine)
 		}
 	}
 	out.Since = momentOf(waits)
 	if out.Jobs.Running > 0 {
 		out.State, out.Since = statuspage.Running, momentOf(runs)
 	}
-	out.Platforms, out.Machines = slices.Sorted(maps.Keys(platforms)), slices.Sorted(maps.Keys(machines))
 	return out
 }
 
-// lastFailures are the newest failed builds of default branches, the newest first.
+// among puts a name where it belongs among names in their order, once.
+func among(names []string, name string) []string {
+	at, there := slices.BinarySearch(names, name)
+	if there {
+		return names
+	}
+	return slices.Insert(names, at, name)
+}
+
+// lastFailures are the newest failed builds of default branches, the newest first. Of most repositories it is
+// only asked whether theirs is one of them: there may be many thousands.
 func (w *watcher) lastFailures() []statuspage.Failure {
-	out := []statuspage.Failure{}
+	newest := make([]*repository, 0, shownFailures+1)
 	for _, r := range w.repos {
-		name, own := w.named(r)
-		if r.lastFailed == nil || !own {
+		full := len(newest) == shownFailures
+		if r.lastFailed == nil || full && newerFirst(r, newest[shownFailures-1]) > 0 {
 			continue
 		}
+		if _, own := w.named(r); !own {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(newest, r, newerFirst)
+		newest = slices.Insert(newest, at, r)
+		newest = newest[:min(len(newest), shownFailures)]
+	}
+	out := make([]statuspage.Failure, 0, len(newest))
+	for _, r := range newest {
 		out = append(out, statuspage.Failure{
-			Repository: name, Number: r.lastFailed.number, URL: w.buildURL(name, r.lastFailed.number),
-			Status: string(r.lastFailed.status), Finished: r.lastFailed.Finished,
+			Repository: r.Slug, Number: r.lastFailed.number, URL: w.buildURL(r.Slug, r.lastFailed.number),
+			Status: string(r.lastFailed.status), Finished: moment(r.lastFailed.Finished),
 			Seconds: r.lastFailed.Duration.Seconds(), Fixed: r.last.Success,
 		})
 	}
-	slices.SortFunc(out, func(a, b statuspage.Failure) int {
-		return cmp.Or(b.Finished.Compare(a.Finished), cmp.Compare(a.Repository, b.Repository))
-	})
-	return out[:min(len(out), shownFailures)]
+	return out
+}
+
+func newerFirst(a, b *repository) int {
+	return cmp.Or(b.lastFailed.Finished.Compare(a.lastFailed.Finished), cmp.Compare(a.Slug, b.Slug))
 }

@@ -28,7 +28,9 @@ func (w *watcher) askOpen(ctx context.Context, r *repository) error {
 	now := w.now()
 	var due []int64
 	for number, open := range r.open {
-		if !now.Before(open.askAgain) && !w.queued(open) {
+		if w.queued(open) {
+			open.askAgain = time.Time{} // when it leaves the queue it may have ended, however long it waited before
+		} else if !now.Before(open.askAgain) {
 			due = append(due, number)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -25,17 +26,17 @@ const (
 // agent's memory, where each request is decided about anew. A restart ends all of them.
 type sessions struct {
 	cookie string
-	known  *lru.Cache[digest, session]
+	known  *lru.Cache[digest, *session]
 }
 
 type session struct {
 	token secret.Text
-	used  time.Time
+	used  atomic.Int64 // in Unix seconds
 }
 
 // newSessions tells agents apart that share a host, as a cookie does not know ports, by what they watch.
 func newSessions(identity string) (*sessions, error) {
-	known, err := lru.New[digest, session](maxSessions)
+	known, err := lru.New[digest, *session](maxSessions)
 	if err != nil {
 		return nil, fmt.Errorf("making room for %d sessions: %w", maxSessions, err)
 	}
@@ -54,12 +55,11 @@ func (s *sessions) token(r *http.Request) secret.Text {
 		return secret.Text{}
 	}
 	now := time.Now()
-	if now.Sub(one.used) > sessionIdle {
+	if now.Sub(time.Unix(one.used.Load(), 0)) > sessionIdle {
 		s.known.Remove(key)
 		return secret.Text{}
 	}
-	one.used = now
-	s.known.Add(key, one)
+	one.used.Store(now.Unix()) // in place: put there anew, it would outlive a logout of this moment
 	return one.token
 }
 
@@ -78,7 +78,9 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, token secret.Te
 		s.known.Remove(key)
 	}
 	name := rand.Text()
-	s.known.Add(sha256.Sum256([]byte(name)), session{token: token, used: time.Now()})
+	one := &session{token: token}
+	one.used.Store(time.Now().Unix())
+	s.known.Add(sha256.Sum256([]byte(name)), one)
 	http.SetCookie(w, s.withValue(r, name))
 }
 

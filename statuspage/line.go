@@ -40,7 +40,7 @@ func drawLine(now time.Time, history []Point) line {
 		x := lineWidth * (1 - float64(now.Sub(p.Time))/float64(lineSpan))
 		y := lineHeight / 2
 		if high > low {
-			y = lineMargin + (lineHeight-2*lineMargin)*float64(high-*p.Value)/float64(high-low)
+			y = lineMargin + (lineHeight-2*lineMargin)*(float64(high)-float64(*p.Value))/(float64(high)-float64(low))
 		}
 		x = min(lineWidth, max(0, x))
 		switch {

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 //go:embed page.html.tmpl
@@ -119,5 +120,14 @@ func (p *Page) render(view *view) ([]byte, error) {
 	if err := p.template.Execute(&out, view); err != nil {
 		return nil, fmt.Errorf("rendering the status page: %w", err)
 	}
-	return out.Bytes(), nil
+	return bytes.Map(visible, out.Bytes()), nil
+}
+
+// visible takes out of a page what nobody sees and what makes other text look like what it is not: control characters,
+// and those that turn the direction of writing.
+func visible(r rune) rune {
+	if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+		return unicode.ReplacementChar
+	}
+	return r
 }

@@ -43,7 +43,7 @@ type statusView struct {
 	// FailuresKnown and BuildsKnown tell that an empty list is a list.
 	FailuresKnown, BuildsKnown bool
 	Repositories               string
-	Running                    string // for how long the agent has run
+	Running                    string // for how long the agent has run; empty where that is not known
 }
 
 // health is a card that says how one thing is doing.
@@ -92,8 +92,10 @@ func (p *Page) inside(s *Status, leave bool) *view {
 		Server: hostOf(s.Drone.Server), Leave: leave, Refresh: refresh(s.Agent.PollInterval),
 		Of:     moment{s.Time.UTC().Format(time.TimeOnly) + " UTC", exact(s.Time)},
 		Health: []health{droneHealth(s), dataHealth(s), pushHealth(s)}, Figures: figures(s),
-		QueueKnown: s.Queue != nil, Running: age(s.Time, s.Agent.Started),
-		FailuresKnown: s.Failures != nil, BuildsKnown: s.Builds != nil,
+		QueueKnown: s.Queue != nil, FailuresKnown: s.Failures != nil, BuildsKnown: s.Builds != nil,
+	}
+	if !s.Agent.Started.IsZero() {
+		v.Running = age(s.Time, s.Agent.Started)
 	}
 	if s.Agent.ConfigurationRefused {
 		v.Health = append(v.Health, health{"Configuration", "refused", "warn", []string{
@@ -104,8 +106,9 @@ func (p *Page) inside(s *Status, leave bool) *view {
 		v.Release = fmt.Sprintf("Drone %s, %s edition", s.Drone.Version, s.Drone.Edition)
 	}
 	if r := s.Repositories; r != nil {
-		v.Repositories = fmt.Sprintf("%d active repositories, %d inactive, %d whose builds cannot be read, "+
-			"%d without series of their own", r.Active, r.Inactive, r.Unreachable, r.Folded)
+		v.Repositories = fmt.Sprintf("%s active repositories, %s inactive, %s whose builds cannot be read, "+
+			"%s without series of their own", thousands(r.Active), thousands(r.Inactive), thousands(r.Unreachable),
+			thousands(r.Folded))
 	}
 	v.Labels, v.Queue = queue(s)
 	v.builds(s)
@@ -130,8 +133,7 @@ func hostOf(server string) string {
 
 // title says the most important thing, for a tab in the background.
 func title(s *Status, server string) string {
-	switch {
-	case s.Drone.Up != nil && !*s.Drone.Up:
+	if s.Drone.Up != nil && !*s.Drone.Up {
 		return "Drone does not answer – " + server
 	}
 	known := map[string]int64{}
@@ -217,8 +219,10 @@ func pushHealth(s *Status) health {
 		h.Lines = append(h.Lines, "Last taken "+age(s.Time, *s.Push.LastSuccess)+" ago.")
 	}
 	if s.Push.Rejected != "" {
-		h.Level = "warn"
-		h.Lines = append(h.Lines, "Taken in part only: "+s.Push.Rejected)
+		if h.Level == "ok" {
+			h.State, h.Level = "is taken in part", "warn"
+		}
+		h.Lines = append(h.Lines, "Not taken: "+s.Push.Rejected)
 	}
 	return h
 }

@@ -17,7 +17,9 @@ func age(now, then time.Time) string {
 }
 
 // short is a length of time in the two largest units that say something: 250 ms, 4 s, 3 min 12 s, 2 h 5 min, 3 d 4 h.
+// None is below zero: clocks are set back.
 func short(seconds float64) string {
+	seconds = max(0, seconds)
 	switch {
 	case seconds <= 0:
 		return "0 s"

@@ -100,7 +100,7 @@ func (w watched) await(t *testing.T, query string, want float64) {
 	})
 }
 
-// live lets builds end, run and wait, the Collector refuse two pushes, and Drone the token at the end.
+// live lets builds end, run and wait, and Drone refuse the token at the end.
 func (w watched) live(t *testing.T) {
 	t.Helper()
 	for i, status := range []string{dronetest.StatusSuccess, dronetest.StatusFailure, dronetest.StatusSuccess} {
@@ -114,10 +114,6 @@ func (w watched) live(t *testing.T) {
 	w.drone.StartStage("e2e/one", running, 1, "runner-1")
 	w.drone.CreateBuild("e2e/one", dronetest.BuildSpec{})
 	w.await(t, "drone_running_jobs + drone_pending_jobs", 2)
-	w.inbox.Refuse(true)
-	const failed = `otel_sdk_exporter_metric_data_point_exported_total{error_type!=""}`
-	w.await(t, "sum(increase("+failed+"[1m])) > bool 0", 1)
-	w.inbox.Refuse(false)
 	w.drone.Intercept(unauthorized())
 	w.await(t, `sum(drone_up) + clamp_max(sum(increase(cicd_system_errors_total{error_type="401"}[1m])), 1)`, 1)
 	w.agent.Await(t, "pushes of errors that grow in number", func() error {
@@ -125,6 +121,15 @@ func (w watched) live(t *testing.T) {
 	})
 	w.drone.Intercept(nil)
 	w.await(t, "drone_up", 1)
+}
+
+// refuse lets the Collector refuse two pushes.
+func (w watched) refuse(t *testing.T) {
+	t.Helper()
+	w.inbox.Refuse(true)
+	const failed = `otel_sdk_exporter_metric_data_point_exported_total{error_type!=""}`
+	w.await(t, "sum(increase("+failed+"[1m])) > bool 0", 1)
+	w.inbox.Refuse(false)
 }
 
 // grows tells that pushes have a counter with several values. Pushes come less often than scrapes: what a scrape saw
@@ -194,6 +199,7 @@ func TestRulesFindTheirMetrics(t *testing.T) {
 		t.Run(histogram, func(t *testing.T) {
 			t.Parallel()
 			w := watch(t, histogram)
+			w.refuse(t)
 			w.live(t)
 			check(t, w.scraper, slices.Concat(notYet, other))
 			check(t, w.pushed(t), slices.Concat(notYet, other, onlyScraped))
