@@ -184,10 +184,10 @@ func assemble(ctx context.Context, opts Options) (*agent, error) {
 	cfg := opts.Config
 	a := &agent{
 		opts: opts, config: cfg, service: newService(opts.Service, opts.Logger),
-		board: newBoard(time.Now, cfg.watch.Interval),
 	}
 	a.service.spare(cfg.drone.Timeout)
 	a.settings.Store(cfg.inForce(time.Now()))
+	a.board = newBoard(time.Now, a.currentSettings, cfg.watch.Interval)
 	var err error
 	if a.provider, err = newProvider(ctx, cfg, &cfg.otlp, opts); err != nil {
 		return nil, &UsageError{err}

@@ -12,8 +12,9 @@ import (
 // board is what people see: it keeps what each poll tells of builds and failures by name, which no metric has, and the
 // last hour of the figures. All methods may be called at the same time.
 type board struct {
-	now     func() time.Time
-	started time.Time
+	now      func() time.Time
+	settings func() instruments.Settings
+	started  time.Time
 
 	mu sync.Mutex
 	// newest is what the metrics show, too, and sight what goes with it.
@@ -32,9 +33,9 @@ type sight struct {
 	failures []statuspage.Failure
 }
 
-// newBoard is one before the first poll; interval is the time between two.
-func newBoard(now func() time.Time, interval time.Duration) *board {
-	return &board{now: now, started: now(), interval: interval}
+// newBoard is one before the first poll; interval is the time between two. settings must not block.
+func newBoard(now func() time.Time, settings func() instruments.Settings, interval time.Duration) *board {
+	return &board{now: now, settings: settings, started: now(), interval: interval}
 }
 
 // polled takes what is known after a poll. A failed one leaves what was seen before.
@@ -42,7 +43,7 @@ func (b *board) polled(newest *instruments.Snapshot, seen sight, interval time.D
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.newest, b.interval = newest, interval
-	b.history.add(newest)
+	b.history.add(newest, b.settings().StaleAfter)
 	if err == nil {
 		b.sight, b.trouble = seen, nil
 		return
@@ -56,10 +57,10 @@ func (b *board) polled(newest *instruments.Snapshot, seen sight, interval time.D
 
 // status puts together what is known of Drone. What is too old is not told. labels are the names of what the queue is
 // split by.
-func (b *board) status(settings instruments.Settings, labels []string) statuspage.Status {
+func (b *board) status(labels []string) statuspage.Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
+	now, settings := b.now(), b.settings()
 	out := statuspage.Status{
 		Time: moment(now),
 		Agent: statuspage.Agent{

@@ -38,7 +38,7 @@ func to[T any](v T) *T { return &v }
 
 func TestBoardBeforeTheFirstPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBoard(time.Now, 15*time.Second)
+		b := newBoard(time.Now, boardSettings, 15*time.Second)
 		began := time.Now().UTC()
 		time.Sleep(2 * time.Second)
 		want := statuspage.Status{
@@ -51,9 +51,8 @@ func TestBoardBeforeTheFirstPoll(t *testing.T) {
 		} {
 			want.Figures = append(want.Figures, statuspage.Figure{Name: name, History: []statuspage.Point{}})
 		}
-		settings := boardSettings()
-		settings.Refused = true
-		if diff := cmp.Diff(want, b.status(settings, nil)); diff != "" {
+		b.settings = func() instruments.Settings { return instruments.Settings{StaleAfter: time.Minute, Refused: true} }
+		if diff := cmp.Diff(want, b.status(nil)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
@@ -62,7 +61,7 @@ func TestBoardBeforeTheFirstPoll(t *testing.T) {
 // TestBoardInGoodAndBadTimes shows a good poll, lets Drone be away until what is known is too old, and come back.
 func TestBoardInGoodAndBadTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBoard(time.Now, 15*time.Second)
+		b := newBoard(time.Now, boardSettings, 15*time.Second)
 		seen := sight{
 			builds:   &statuspage.Builds{Total: 7, Open: []statuspage.Build{{Repository: "a/b"}}},
 			failures: []statuspage.Failure{{Repository: "a/c", Number: 3}},
@@ -96,7 +95,7 @@ func TestBoardInGoodAndBadTimes(t *testing.T) {
 				t.Errorf("%s: builds %v, failures %v", when, got.Builds, got.Failures)
 			}
 		}
-		status := func() statuspage.Status { return b.status(boardSettings(), []string{"pool", "gpu"}) }
+		status := func() statuspage.Status { return b.status([]string{"pool", "gpu"}) }
 		wellKnown("after a good poll", status())
 		drone := statuspage.Drone{
 			Version: "2.25.0", Edition: "enterprise", Up: to(true), Polled: to(good.Polled), PollSeconds: to(1.25),
@@ -190,7 +189,7 @@ func TestHistory(t *testing.T) {
 			n := now.Unix()
 			h.add(&instruments.Snapshot{
 				Polled: now, Up: n%600 >= 60, PendingBuilds: instruments.Known(n), UserCount: instruments.Known(-n),
-			})
+			}, 3*time.Hour)
 		}
 		if len(h.points) > c.most+1 {
 			t.Errorf("polled every %s it keeps %d points", c.every, len(h.points))
@@ -233,14 +232,14 @@ func TestBoardIsReadWhilePolled(t *testing.T) {
 		drone := dronetest.New(edition)
 		simulator := dronetest.NewSimulator(drone, 1)
 		r := newRig(t, drone, everything)
-		r.board = newBoard(time.Now, r.interval)
+		r.board = newBoard(time.Now, boardSettings, r.interval)
 		r.mustPoll(t)
 		var readers sync.WaitGroup
 		for range 2 {
 			readers.Go(func() {
 				for range 15 * 40 { // at the moments of the polls, too
 					time.Sleep(time.Second)
-					if _, err := json.Marshal(r.board.status(boardSettings(), nil)); err != nil {
+					if _, err := json.Marshal(r.board.status(nil)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -274,5 +273,26 @@ func TestPushOf(t *testing.T) {
 		if diff := cmp.Diff(c.want, pushOf(c.push)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
+	}
+}
+
+// TestHistoryOfNobody: where nothing was polled for longer than figures are told, the line has a gap.
+func TestHistoryOfNobody(t *testing.T) {
+	var h history
+	now := goldenTime
+	for _, pause := range []time.Duration{0, time.Minute, 44 * time.Minute, 15 * time.Second} {
+		now = now.Add(pause)
+		h.add(&instruments.Snapshot{Polled: now, Up: true, PendingBuilds: instruments.Known(1)}, time.Minute)
+	}
+	var got []int
+	for _, p := range h.of(0, now) {
+		minutes := int(now.Sub(p.Time) / time.Minute)
+		if p.Value == nil {
+			minutes = -minutes
+		}
+		got = append(got, minutes)
+	}
+	if diff := cmp.Diff([]int{45, 44, -43, 0}, got[:min(4, len(got))]); diff != "" {
+		t.Errorf("minutes ago, below zero where it was not known (-want +got):\n%s", diff)
 	}
 }

@@ -31,12 +31,11 @@ func (r *rig) reds(t *testing.T) []red {
 		}
 	}
 	for _, repo := range r.newest.Load().Repos {
-		if repo.Last == nil || len(out) == shownFailures { // then some may be beyond the list
+		if repo.Last == nil || !repo.Last.Success || len(out) == shownFailures { // then some may be beyond the list
 			continue
 		}
-		fixed, listed := now[repo.Name]
-		if !repo.Last.Success && (!listed || fixed) || repo.Last.Success && listed && !fixed {
-			t.Errorf("%s: the last success is %v, listed %v, fixed %v", repo.Name, repo.Last.Success, listed, fixed)
+		if fixed, listed := now[repo.Name]; listed && !fixed {
+			t.Errorf("%s: the last build succeeded, and it is listed as still red", repo.Name)
 		}
 	}
 	return out
@@ -70,7 +69,29 @@ func TestLastFailures(t *testing.T) {
 			run(t, r, "failure", "success", "success")
 		}, []red{{slug, 1, "failure", true}}},
 		{"again", func(t *testing.T, r *rig) { run(t, r, "failure", "success", "error") }, []red{{slug, 3, "error", false}}},
-		{"killed", func(t *testing.T, r *rig) { run(t, r, "success", "killed") }, []red{{slug, 2, "killed", false}}},
+		{"killed", func(t *testing.T, r *rig) { run(t, r, "success", "killed") }, nil},
+		{"killed after a failure", func(t *testing.T, r *rig) {
+			run(t, r, "failure", "killed")
+		}, []red{{slug, 1, "failure", false}}},
+		{"killed after it was fixed", func(t *testing.T, r *rig) {
+			run(t, r, "failure", "success", "killed")
+		}, []red{{slug, 1, "failure", true}}},
+		{"of what was the default branch", func(t *testing.T, r *rig) {
+			run(t, r, "failure")
+			r.drone.UpdateRepo(slug, func(repo *dronetest.Repo) { repo.Branch = "trunk" })
+			r.pass(t, 6)
+		}, nil},
+		{"of another default branch than before", func(t *testing.T, r *rig) {
+			run(t, r, "success", "failure")
+			r.drone.UpdateRepo(slug, func(repo *dronetest.Repo) { repo.Branch = "trunk" })
+			r.pass(t, 6)
+			run(t, r, "failure")
+		}, []red{{slug, 3, "failure", false}}},
+		{"switched off", func(t *testing.T, r *rig) {
+			run(t, r, "failure")
+			r.drone.SetRepoActive(slug, false)
+			r.pass(t, 6)
+		}, nil},
 		{"no stages", func(t *testing.T, r *rig) {
 			r.drone.CreateBuild(slug, dronetest.BuildSpec{Error: "yaml: line 3"})
 			r.pass(t, 4)
@@ -90,7 +111,7 @@ func TestLastFailures(t *testing.T) {
 			r.drone.CreateBuild(slug, dronetest.BuildSpec{})
 			r.pass(t, 1)
 			r.end(t, slug, 2, "failure")
-			r.end(t, slug, 1, "killed")
+			r.end(t, slug, 1, "error")
 		}, []red{{slug, 2, "failure", false}}},
 		{"removed", func(t *testing.T, r *rig) {
 			run(t, r, "failure")
@@ -157,11 +178,11 @@ func TestFailuresSurviveARestart(t *testing.T) {
 		r.watcher.selection = newSelection(selectionConfig{Include: []string{"*"}, Limit: 10})
 		r.mustPoll(t)
 		for _, slug := range []string{"a/red", "a/green"} {
-			r.end(t, slug, drone.CreateBuild(slug, dronetest.BuildSpec{}).Number, "killed")
+			r.end(t, slug, drone.CreateBuild(slug, dronetest.BuildSpec{}).Number, "error")
 		}
 		r.end(t, "a/green", drone.CreateBuild("a/green", dronetest.BuildSpec{}).Number, "success")
 		want := r.seen().failures
-		if len(want) != 2 || want[0].Seconds != 30 || !want[0].Fixed || want[1].Fixed || want[1].Status != "killed" {
+		if len(want) != 2 || want[0].Seconds != 30 || !want[0].Fixed || want[1].Fixed || want[1].Status != "error" {
 			t.Fatalf("before the restart: %+v", want)
 		}
 		r = r.restart(t, folder)
@@ -176,28 +197,31 @@ func TestFailuresSurviveARestart(t *testing.T) {
 
 // TestFailureInARecord reads what this version and the one before it wrote, which knew the newest build alone.
 func TestFailureInARecord(t *testing.T) {
+	const (
+		last   = `{"number":4,"seconds":1.5,"finished":9}`
+		failed = `{"number":3,"seconds":2,"finished":8,"status":"error","branch":"main"}`
+	)
 	cases := []struct{ name, record, want string }{
-		{"nothing ended", `{}`, "null"},
-		{"before: green", `{"last":{"number":4,"success":true,"seconds":1,"finished":9}}`, "null"},
-		{"before: red", `{"last":{"number":4,"success":false,"seconds":1.5,"finished":9}}`, `[4,"",1.5,9,false]`},
-		{"red", `{"last":{"number":4,"seconds":1.5,"finished":9},` +
-			`"failed":{"number":4,"seconds":1.5,"finished":9,"status":"error"}}`, `[4,"error",1.5,9,false]`},
-		{"green again", `{"last":{"number":4,"success":true,"seconds":1,"finished":9},` +
-			`"failed":{"number":3,"seconds":2,"finished":8,"status":"killed"}}`, `[3,"killed",2,8,true]`},
-		{"no build to be newer", `{"failed":{"number":3,"seconds":2,"finished":8,"status":"killed"}}`, "null"},
-		{"no failure", `{"last":{"number":4,"success":true,"finished":9},"failed":{"number":3,"success":true}}`, "null"},
+		{"nothing ended", `{}`, "null 0"},
+		{"before: green", `{"last":{"number":4,"success":true,"seconds":1,"finished":9}}`, "null 4"},
+		{"before: red, or something else", `{"last":` + last + `}`, "null 0"},
+		{"red", `{"last":` + last + `,"failed":` + failed + `}`, `[3,"error",2,8,"main"] 0`},
+		{"green again", `{"last":` + last + `,"failed":` + failed + `,"succeeded":4}`, `[3,"error",2,8,"main"] 4`},
+		{"no such build", `{"last":{"success":true}}`, "error"},
+		{"no such failure", `{"failed":{"number":-1}}`, "error"},
 	}
 	for _, c := range cases {
-		r, err := decodeRecord(1, []byte(c.record))
-		if err != nil {
-			t.Fatal(err)
+		got := "error"
+		if r, err := decodeRecord(1, []byte(c.record)); err == nil {
+			var seen any
+			if f := r.lastFailed; f != nil {
+				seen = []any{f.number, f.status, f.Duration.Seconds(), f.Finished.Unix(), f.branch}
+			}
+			raw, _ := json.Marshal(seen)
+			got = fmt.Sprint(string(raw), " ", r.lastSucceeded)
 		}
-		var got any
-		if f := r.lastFailed; f != nil {
-			got = []any{f.number, f.status, f.Duration.Seconds(), f.Finished.Unix(), r.last.Success}
-		}
-		if raw, err := json.Marshal(got); err != nil || string(raw) != c.want {
-			t.Errorf("%s: %s, %v, want %s", c.name, raw, err, c.want)
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
 }

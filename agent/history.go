@@ -22,8 +22,14 @@ type historicPoint struct {
 	values []*int64
 }
 
-// add takes the figures after a poll; after one that failed none is known. Of several in a short time the last stays.
-func (h *history) add(s *instruments.Snapshot) {
+// add takes the figures after a poll; after one that failed none is known, nor between two that are further apart than
+// the figures are told. Of several in a short time the last stays.
+func (h *history) add(s *instruments.Snapshot, staleAfter time.Duration) {
+	if n := len(h.points); n > 0 && s.Polled.Sub(h.points[n-1].at) > staleAfter+historyPoint {
+		h.points = append(h.points, historicPoint{
+			at: h.points[n-1].at.Add(staleAfter), values: make([]*int64, len(figures(s))),
+		})
+	}
 	point := historicPoint{at: s.Polled}
 	for _, f := range figures(s) {
 		value := known(f.count)

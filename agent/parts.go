@@ -90,7 +90,7 @@ func (a *agent) newServer(cfg *Config) (*exporters.Server, error) {
 
 // status is what people and programs are shown. The server and the labels of the queue stay as they were at the start.
 func (a *agent) status() statuspage.Status {
-	out := a.board.status(a.currentSettings(), a.opts.Config.metrics.QueueLabels)
+	out := a.board.status(a.opts.Config.metrics.QueueLabels)
 	out.Agent.Version, out.Drone.Server = a.opts.Version, a.opts.Config.Server()
 	out.Push = pushOf(a.provider.PushStatus())
 	return out

@@ -27,8 +27,10 @@ type repository struct {
 	// last is the newest build of the default branch that was told, and lastNumber its number.
 	last       *instruments.LastBuild
 	lastNumber int64
-	// lastFailed is the newest that did not succeed; nil where none was seen.
-	lastFailed *failedBuild
+	// lastFailed is the newest that failed, nil where none was seen, and lastSucceeded the number of the newest that
+	// succeeded. One that was killed, declined or skipped says nothing of the branch.
+	lastFailed    *failedBuild
+	lastSucceeded int64
 
 	// gone tells that Drone says there is no such repository, or none for this user.
 	gone bool
@@ -38,13 +40,18 @@ type repository struct {
 	askAgain time.Time
 }
 
-// failedBuild is a build of the default branch that ended with anything but success. Its status is empty where it is
-// no longer known.
+// failedBuild is a build that failed of what was the default branch then.
 type failedBuild struct {
 	instruments.LastBuild
 
 	number int64
 	status droneapi.Status
+	branch string
+}
+
+// failed tells whether there is a failure to show: of an active repository's default branch.
+func (r *repository) failed() bool {
+	return r.lastFailed != nil && r.Active && r.lastFailed.branch == r.DefaultBranch
 }
 
 // openBuild is a build that has not ended, as last seen.

@@ -77,16 +77,16 @@ func (w *watcher) openBuilds() *statuspage.Builds {
 			}
 			switch {
 			case len(of) > 0:
-				add(w.openBuild(r, open.number, of))
+				add(w.openBuild(r, open, of))
 			case open.blocked:
-				b := w.openBuild(r, open.number, nil)
-				b.State, b.Since = statuspage.Blocked, momentOf(open.created)
+				b := w.openBuild(r, open, nil)
+				b.State = statuspage.Blocked
 				add(b)
 			}
 		}
 	}
 	for _, of := range queued { // of a repository whose builds Drone does not list
-		add(w.openBuild(w.repos[of[0].RepoID], 0, of))
+		add(w.openBuild(w.repos[of[0].RepoID], &openBuild{}, of))
 	}
 	out := &statuspage.Builds{Open: []statuspage.Build{}}
 	for _, state := range []statuspage.BuildState{statuspage.Waiting, statuspage.Blocked, statuspage.Running} {
@@ -100,7 +100,7 @@ func (w *watcher) openBuilds() *statuspage.Builds {
 
 func olderFirst(a, b statuspage.Build) int {
 	return cmp.Or(
-		orZero(a.Since).Compare(orZero(b.Since)), cmp.Compare(a.Repository, b.Repository),
+		orZero(a.Created).Compare(orZero(b.Created)), cmp.Compare(a.Repository, b.Repository),
 		cmp.Compare(orZero(a.Number), orZero(b.Number)),
 	)
 }
@@ -115,31 +115,30 @@ func orZero[T any](known *T) T {
 }
 
 // openBuild is one with these stages. It runs where any of them does.
-func (w *watcher) openBuild(r *repository, number int64, stages []droneapi.Stage) statuspage.Build {
+func (w *watcher) openBuild(r *repository, open *openBuild, stages []droneapi.Stage) statuspage.Build {
 	name, own := w.named(r)
 	out := statuspage.Build{
 		Repository: name, State: statuspage.Waiting, Platforms: []string{}, Machines: []string{},
 	}
-	if own && number > 0 {
+	if number := open.number; own && number > 0 {
 		out.Number, out.URL = &number, w.buildURL(name, number)
 	}
-	var waits, runs time.Time
+	var oldest time.Time
 	for _, stage := range stages {
 		out.Platforms = among(out.Platforms, stage.OS+"/"+stage.Arch)
+		oldest = earlier(oldest, unix(stage.Created))
 		if stage.Status == droneapi.StatusPending {
 			out.Jobs.Pending++
-			waits = earlier(waits, unix(stage.Created))
 			continue
 		}
+		out.State = statuspage.Running
 		out.Jobs.Running++
-		runs = earlier(runs, later(unix(stage.Started), unix(stage.Created)))
 		if stage.Machine != "" {
 			out.Machines = among(out.Machines, stage.Machine)
 		}
 	}
-	out.Since = momentOf(waits)
-	if out.Jobs.Running > 0 {
-		out.State, out.Since = statuspage.Running, momentOf(runs)
+	if out.Created = momentOf(open.created); out.Created == nil {
+		out.Created = momentOf(oldest)
 	}
 	return out
 }
@@ -159,7 +158,7 @@ func (w *watcher) lastFailures() []statuspage.Failure {
 	newest := make([]*repository, 0, shownFailures+1)
 	for _, r := range w.repos {
 		full := len(newest) == shownFailures
-		if r.lastFailed == nil || full && newerFirst(r, newest[shownFailures-1]) > 0 {
+		if !r.failed() || full && newerFirst(r, newest[shownFailures-1]) > 0 {
 			continue
 		}
 		if _, own := w.named(r); !own {
@@ -174,7 +173,7 @@ func (w *watcher) lastFailures() []statuspage.Failure {
 		out = append(out, statuspage.Failure{
 			Repository: r.Slug, Number: r.lastFailed.number, URL: w.buildURL(r.Slug, r.lastFailed.number),
 			Status: string(r.lastFailed.status), Finished: moment(r.lastFailed.Finished),
-			Seconds: r.lastFailed.Duration.Seconds(), Fixed: r.last.Success,
+			Seconds: r.lastFailed.Duration.Seconds(), Fixed: r.lastSucceeded > r.lastFailed.number,
 		})
 	}
 	return out

@@ -76,7 +76,7 @@ func TestSightOfBuilds(t *testing.T) {
 
 		build := func(slug, path string, state statuspage.BuildState, since int, jobs ...int64) statuspage.Build {
 			out := statuspage.Build{
-				Repository: slug, State: state, Since: to(began.Add(time.Duration(since) * time.Second)),
+				Repository: slug, State: state, Created: to(began.Add(time.Duration(since) * time.Second)),
 				Jobs: statuspage.Jobs{Pending: jobs[0], Running: jobs[1]}, Platforms: []string{"linux/amd64"}, Machines: []string{},
 			}
 			if path != "" {
@@ -86,9 +86,9 @@ func TestSightOfBuilds(t *testing.T) {
 		}
 		blocked := build("a/blocked", "a/blocked", statuspage.Blocked, 30, 0, 0)
 		blocked.Platforms = []string{}
-		both := build("a/both", "a/both", statuspage.Running, 70, 2, 2)
+		both := build("a/both", "a/both", statuspage.Running, 10, 2, 2)
 		both.Platforms, both.Machines = []string{"linux/amd64", "windows/amd64"}, []string{"runner-1", "runner-2"}
-		runs := build(odd, "o%20rg/na%23me%3F%25", statuspage.Running, 80, 0, 1)
+		runs := build(odd, "o%20rg/na%23me%3F%25", statuspage.Running, 20, 0, 1)
 		runs.Machines = []string{"runner-2"}
 		want := []statuspage.Build{build("a/waits", "a/waits", statuspage.Waiting, 0, 1, 0)}
 		if edition == dronetest.Enterprise { // whose queue has what Drone does not list

@@ -25,6 +25,8 @@ type stateRecord struct {
 	Newest  int64         `json:"newest,omitempty"`
 	Last    *stateLast    `json:"last,omitempty"`
 	Failed  *stateLast    `json:"failed,omitempty"`
+	// Succeeded is the number of the newest build of the default branch that did.
+	Succeeded int64 `json:"succeeded,omitempty"`
 }
 
 type stateBuild struct {
@@ -39,8 +41,9 @@ type stateLast struct {
 	Success  bool    `json:"success"`
 	Seconds  float64 `json:"seconds"`
 	Finished int64   `json:"finished"`
-	// Status is told of Failed alone.
+	// Status and Branch are told of Failed alone.
 	Status droneapi.Status `json:"status,omitempty"`
+	Branch string          `json:"branch,omitempty"`
 }
 
 func newStateLast(number int64, build *instruments.LastBuild) *stateLast {
@@ -59,7 +62,7 @@ func (s *stateLast) build() instruments.LastBuild {
 func putRecord(bucket *bbolt.Bucket, id int64, r *repository) error {
 	record := stateRecord{
 		Slug: r.Slug, Counter: r.Counter, Settled: r.ledger.settled, Awaited: r.ledger.awaited,
-		Builds: r.builds, Counted: r.counted,
+		Builds: r.builds, Counted: r.counted, Succeeded: r.lastSucceeded,
 	}
 	if !r.newest.IsZero() {
 		record.Newest = r.newest.Unix()
@@ -76,7 +79,7 @@ func putRecord(bucket *bbolt.Bucket, id int64, r *repository) error {
 	}
 	if r.lastFailed != nil {
 		record.Failed = newStateLast(r.lastFailed.number, &r.lastFailed.LastBuild)
-		record.Failed.Status = r.lastFailed.status
+		record.Failed.Status, record.Failed.Branch = r.lastFailed.status, r.lastFailed.branch
 	}
 	raw, err := json.Marshal(record)
 	if err != nil {
@@ -114,11 +117,22 @@ func decodeRecord(id int64, raw []byte) (*repository, error) {
 		}
 		r.watch(droneapi.Build{ID: b.ID, Number: b.Number, Created: b.Created}).before = b.Before
 	}
-	if record.Last != nil {
-		r.ended(record.Last.Number, "", record.Last.build()) // an older version wrote no failures
+	for _, last := range []*stateLast{record.Last, record.Failed} {
+		if last != nil && last.Number <= 0 {
+			return nil, fmt.Errorf("repository %d: build %d has ended", id, last.Number)
+		}
 	}
-	if failed := record.Failed; failed != nil && record.Last != nil && !failed.Success {
-		r.lastFailed = &failedBuild{LastBuild: failed.build(), number: failed.Number, status: failed.Status}
+	if record.Last != nil {
+		last := record.Last.build()
+		r.last, r.lastNumber, r.lastSucceeded = &last, record.Last.Number, record.Succeeded
+		if last.Success { // an older version wrote nothing else
+			r.lastSucceeded = max(r.lastSucceeded, r.lastNumber)
+		}
+	}
+	if failed := record.Failed; failed != nil {
+		r.lastFailed = &failedBuild{
+			LastBuild: failed.build(), number: failed.Number, status: failed.Status, branch: failed.Branch,
+		}
 	}
 	return r, nil
 }

@@ -33,16 +33,17 @@ metrics: {queue_labels: [pool]}
 			c.Interval, c.Selection, c.QueueLabels = cfg.watch.Interval, cfg.watch.Selection, cfg.watch.QueueLabels
 		})
 		r.interval = cfg.watch.Interval
-		r.board = newBoard(time.Now, r.interval)
 		provider, err := exporters.NewProvider(t.Context(), exporters.ProviderConfig{Version: "1.2.3"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		a := &agent{
 			opts:   Options{Config: cfg, Version: "1.2.3", Logger: slog.New(slog.DiscardHandler)},
-			config: cfg, provider: provider, board: r.board,
+			config: cfg, provider: provider,
 		}
 		a.settings.Store(&instruments.Settings{StaleAfter: cfg.staleAfter, Loaded: time.Now()})
+		a.board = newBoard(time.Now, a.currentSettings, r.interval)
+		r.board = a.board
 		for poll := range 13 {
 			fault := dronetest.Delay(125*time.Millisecond, dronetest.On("/api/queue"))
 			if poll == 7 {

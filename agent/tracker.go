@@ -116,8 +116,15 @@ func (r *repository) ended(number int64, status droneapi.Status, build instrumen
 	if number > r.lastNumber {
 		r.lastNumber, r.last = number, &build
 	}
-	if !build.Success && (r.lastFailed == nil || number > r.lastFailed.number) {
-		r.lastFailed = &failedBuild{LastBuild: build, number: number, status: status}
+	switch status {
+	case droneapi.StatusSuccess:
+		r.lastSucceeded = max(r.lastSucceeded, number)
+	case droneapi.StatusFailure, droneapi.StatusError:
+		// Of another branch it says nothing of this one.
+		if f := r.lastFailed; f == nil || number > f.number || f.branch != r.DefaultBranch {
+			r.lastFailed = &failedBuild{LastBuild: build, number: number, status: status, branch: r.DefaultBranch}
+		}
+	default:
 	}
 }
 

@@ -109,7 +109,7 @@ func openBrowser(ctx context.Context, page string) {
 	if !desktop {
 		return
 	}
-	opening := exec.CommandContext(ctx, opener, page) //nolint:gosec // one of two names, and the agent's own address
+	opening := exec.CommandContext(context.WithoutCancel(ctx), opener, page) //nolint:gosec // one of two names, and the agent's own address
 	if opening.Start() == nil {
 		go func() { _ = opening.Wait() }()
 	}

@@ -1,7 +1,6 @@
 package exporters
 
 import (
-	"log/slog"
 	"net/http"
 	"strings"
 
@@ -10,10 +9,8 @@ import (
 
 // The paths of what people and programs see of the status. The page itself is at /.
 const (
-	StatusPath  = "/api/v1/status"
-	LogoutPath  = "/-/logout"
-	HealthyPath = healthyPath
-	ReadyPath   = readyPath
+	StatusPath = "/api/v1/status"
+	LogoutPath = "/-/logout"
 )
 
 // maxLogin is the longest body of a login: a token, each of its bytes escaped.
@@ -43,13 +40,13 @@ type entrance struct {
 	turns *turns
 }
 
-func newEntrance(cfg ServerConfig, lim limits) (*entrance, error) {
+func newEntrance(cfg ServerConfig, lim limits, refusals *refusals) (*entrance, error) {
 	sessions, err := newSessions(cfg.Identity)
 	if err != nil {
 		return nil, err
 	}
 	return &entrance{
-		front: cfg.Front, guard: cfg.Guard, sessions: sessions, refusals: newRefusals(cfg.Logger),
+		front: cfg.Front, guard: cfg.Guard, sessions: sessions, refusals: refusals,
 		foreign: http.NewCrossOriginProtection(), turns: newTurns(lim),
 	}, nil
 }
@@ -64,8 +61,8 @@ func (e *entrance) token(r *http.Request) (token secret.Text, inSession bool) {
 }
 
 // protect is [Protect], for those too who have logged in.
-func (e *entrance) protect(next http.Handler, logger *slog.Logger) http.Handler {
-	return protect(e.guard, next, logger, func(r *http.Request) secret.Text {
+func (e *entrance) protect(next http.Handler) http.Handler {
+	return protect(e.guard, next, e.refusals, func(r *http.Request) secret.Text {
 		token, _ := e.token(r)
 		return token
 	})
@@ -88,12 +85,9 @@ func (e *entrance) page(w http.ResponseWriter, r *http.Request) {
 	case Missing:
 		e.front.Door(w, r, http.StatusOK, answer.Message)
 		return
-	case Unknown, Forbidden:
-		if inSession {
-			e.sessions.end(w, r)
-		}
+	default: // a session stays: Drone may refuse a good token for a moment, and each request is decided about anew
+		e.refuse(w, r, answer)
 	}
-	e.refuse(w, r, answer)
 }
 
 func (e *entrance) document() http.Handler {
@@ -110,6 +104,7 @@ func (e *entrance) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
+	r.URL.RawQuery = "" // no token comes from there, and no mistake
 	if err := r.ParseForm(); err != nil {
 		e.front.Door(w, r, http.StatusBadRequest, "This is no token: it is too long, or the form did not arrive whole.")
 		return

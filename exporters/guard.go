@@ -69,11 +69,10 @@ func wellFormed(token secret.Text) bool {
 // Protect puts a guard before a handler. A token is taken from the Authorization header and from nowhere
 // else: in a URL it would end up in logs. Refusals are logged, at most one a minute above level debug.
 func Protect(guard Guard, next http.Handler, logger *slog.Logger) http.Handler {
-	return protect(guard, next, logger, bearerToken)
+	return protect(guard, next, newRefusals(logger), bearerToken)
 }
 
-func protect(guard Guard, next http.Handler, logger *slog.Logger, token func(*http.Request) secret.Text) http.Handler {
-	refusals := newRefusals(logger)
+func protect(guard Guard, next http.Handler, refusals *refusals, token func(*http.Request) secret.Text) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := guard.Decide(r.Context(), token(r))
 		if answer.Decision == Allowed {
@@ -110,8 +109,8 @@ func (f *refusals) note(w http.ResponseWriter, r *http.Request, answer Answer) (
 	}
 	level := slog.LevelDebug
 	f.loud.Do(func() { level = slog.LevelWarn })
-	f.logger.Log(r.Context(), level, "a request for the metrics was refused",
-		"remote", r.RemoteAddr, "status", status, "reason", answer.Message)
+	f.logger.Log(r.Context(), level, "a request was refused",
+		"path", r.URL.Path, "remote", r.RemoteAddr, "status", status, "reason", answer.Message)
 	return status
 }
 

@@ -24,9 +24,9 @@ func Healthcheck(ctx context.Context, address string) error {
 		return fmt.Errorf("asking the agent at %s: %w", address, err)
 	}
 	// TLS first: a server without answers in plain text at once and does not log it; the other way round it does.
-	err = healthy(ctx, url.URL{Scheme: "https", Host: host, Path: healthyPath})
+	err = healthy(ctx, url.URL{Scheme: "https", Host: host, Path: HealthyPath})
 	if errors.Is(err, http.ErrSchemeMismatch) {
-		err = healthy(ctx, url.URL{Scheme: "http", Host: host, Path: healthyPath})
+		err = healthy(ctx, url.URL{Scheme: "http", Host: host, Path: HealthyPath})
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func ValidateMetricsPath(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("path of the metrics %q: it must begin with /", path)
-	case slices.Contains([]string{"/", healthyPath, readyPath, reloadPath, LogoutPath, StatusPath}, path):
+	case slices.Contains([]string{"/", HealthyPath, ReadyPath, reloadPath, LogoutPath, StatusPath}, path):
 		return fmt.Errorf("path of the metrics %q: the agent's own pages are there", path)
 	case strings.ContainsFunc(path, bad) || strings.Contains(path, "//") || strings.HasSuffix(path, "/"):
 		return fmt.Errorf("path of the metrics %q: letters, digits, - . _ ~ and single / between them only", path)

@@ -10,8 +10,8 @@ import (
 
 // Prometheus's own conventions for these.
 const (
-	healthyPath = "/-/healthy"
-	readyPath   = "/-/ready"
+	HealthyPath = "/-/healthy"
+	ReadyPath   = "/-/ready"
 	reloadPath  = "/-/reload"
 )
 
@@ -19,8 +19,8 @@ const (
 type page struct {
 	http.Handler
 	methods []string
-	// body tells that a request may have one.
-	body bool
+	// form tells that a POST may have one as its body.
+	form bool
 }
 
 // readable is a page to look at.
@@ -31,10 +31,10 @@ func readable(h http.Handler) page {
 // routes is everything the server answers. Paths are compared as they are: a mux would redirect what looks
 // like one of them, and read braces in the configured path as a pattern.
 func routes(cfg ServerConfig, lim limits) (http.Handler, error) {
-	policy := "default-src 'none'; frame-ancestors 'none'"
+	policy, refusals := "default-src 'none'; frame-ancestors 'none'", newRefusals(cfg.Logger)
 	pages := map[string]page{
-		healthyPath: readable(text(http.StatusOK, "healthy\n")),
-		readyPath: readable(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		HealthyPath: readable(text(http.StatusOK, "healthy\n")),
+		ReadyPath: readable(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if cfg.Ready() {
 				text(http.StatusOK, "ready\n").ServeHTTP(w, r)
 				return
@@ -43,20 +43,20 @@ func routes(cfg ServerConfig, lim limits) (http.Handler, error) {
 		})),
 	}
 	if cfg.Front == nil {
-		pages[cfg.MetricsPath] = readable(Protect(cfg.Guard, cfg.Metrics, cfg.Logger))
+		pages[cfg.MetricsPath] = readable(protect(cfg.Guard, cfg.Metrics, refusals, bearerToken))
 	} else {
-		entrance, err := newEntrance(cfg, lim)
+		entrance, err := newEntrance(cfg, lim, refusals)
 		if err != nil {
 			return nil, err
 		}
 		policy = cfg.Front.Policy()
-		pages[cfg.MetricsPath] = readable(entrance.protect(cfg.Metrics, cfg.Logger))
-		pages[StatusPath] = readable(entrance.protect(entrance.document(), cfg.Logger))
+		pages[cfg.MetricsPath] = readable(entrance.protect(cfg.Metrics))
+		pages[StatusPath] = readable(entrance.protect(entrance.document()))
 		pages["/"] = page{http.HandlerFunc(entrance.page), []string{http.MethodGet, http.MethodHead, http.MethodPost}, true}
 		pages[LogoutPath] = page{Handler: http.HandlerFunc(entrance.logout), methods: []string{http.MethodPost}}
 	}
 	if cfg.Reload != nil {
-		pages[reloadPath] = page{Handler: reload(cfg), methods: []string{http.MethodPost, http.MethodPut}}
+		pages[reloadPath] = page{Handler: reload(cfg, refusals), methods: []string{http.MethodPost, http.MethodPut}}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secureHeaders(w.Header(), policy)
@@ -67,7 +67,7 @@ func routes(cfg ServerConfig, lim limits) (http.Handler, error) {
 		case !slices.Contains(page.methods, r.Method):
 			w.Header().Set("Allow", strings.Join(page.methods, ", "))
 			http.Error(w, "only "+strings.Join(page.methods, " and "), http.StatusMethodNotAllowed)
-		case !page.body && hugeBody(w, r, lim.bodyBytes):
+		case (!page.form || r.Method != http.MethodPost) && hugeBody(w, r, lim.bodyBytes):
 			http.Error(w, "no request body is wanted here", http.StatusRequestEntityTooLarge)
 		default:
 			page.ServeHTTP(w, r)
@@ -76,8 +76,8 @@ func routes(cfg ServerConfig, lim limits) (http.Handler, error) {
 }
 
 // reload answers when the reload is over. Who may read the metrics may ask for it, but not everyone.
-func reload(cfg ServerConfig) http.Handler {
-	guarded := Protect(cfg.Guard, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func reload(cfg ServerConfig, refusals *refusals) http.Handler {
+	guarded := protect(cfg.Guard, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A client that goes away does not stop it half way.
 		waiting, err := cfg.Reload(context.WithoutCancel(r.Context()))
 		if err != nil {
@@ -90,7 +90,7 @@ func reload(cfg ServerConfig) http.Handler {
 			answer += "waits for a restart of the agent:\n  " + strings.Join(waiting, "\n  ") + "\n"
 		}
 		text(http.StatusOK, answer).ServeHTTP(w, r)
-	}), cfg.Logger)
+	}), refusals, bearerToken)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if letsAnyone(cfg.Guard) {
 			http.Error(w, "anyone may read the metrics (prometheus.auth.mode is none), so nobody may reload from here; "+

@@ -94,10 +94,11 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, gone)
 }
 
-// withValue is the cookie. It lasts until the browser ends. Whoever lies about the protocol harms himself alone.
+// withValue is the cookie. It lasts until the browser ends, and goes along with a link from elsewhere, as from an alert,
+// but with no form. Whoever lies about the protocol harms himself alone.
 func (s *sessions) withValue(r *http.Request, value string) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // without TLS a browser keeps no cookie that is Secure
-		Name: s.cookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: s.cookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"),
 	}
 }

@@ -96,7 +96,7 @@ type turn struct {
 	hurried bool // the time limit is that of one write
 }
 
-// Write implements http.ResponseWriter. It is given a few KB at a time.
+// Write implements http.ResponseWriter. Of the metrics it is given a few KB at a time, of a page all.
 func (t *turn) Write(p []byte) (int, error) {
 	t.mark(true)
 	defer t.mark(false)

@@ -41,7 +41,8 @@ type Snapshot struct {
 	PollDuration time.Duration
 	// Up tells whether that poll succeeded.
 	Up bool
-	// Fresh is when the last good poll began, the zero time before the first: nothing below is older.
+	// Fresh is when the last good poll began, the zero time before the first. What is asked for seldom, as users are, may
+	// be older: it was still believed then.
 	Fresh time.Time
 
 	// Server is the server as last seen, nil while unknown.

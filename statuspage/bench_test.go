@@ -16,7 +16,7 @@ func busyStatus() Status {
 		slug := fmt.Sprintf("org%d/service-%05d", i%10, i)
 		b := Build{
 			Repository: slug, Number: &i, URL: fmt.Sprintf("%s/%s/%d", s.Drone.Server, slug, i), State: Waiting,
-			Since: ago(time.Duration(i) * time.Second), Jobs: Jobs{Pending: 1},
+			Created: ago(time.Duration(i) * time.Second), Jobs: Jobs{Pending: 1},
 			Platforms: []string{"linux/amd64"}, Machines: []string{},
 		}
 		if i%2 == 0 {

@@ -22,7 +22,7 @@ func FuzzPage(f *testing.F) {
 		s.Agent.PollInterval, s.Drone.PollSeconds, s.Drone.Fresh = seconds, &seconds, &at
 		s.Figures[0].Value, s.Figures[0].History[0] = &n, Point{Time: at, Value: &n}
 		s.Queue[0].Jobs, s.Queue[0].Oldest = Jobs{Pending: n, Running: n}, &at
-		s.Builds.Open[0].Number, s.Builds.Open[0].Since, s.Builds.Total = &n, &at, int(n)
+		s.Builds.Open[0].Number, s.Builds.Open[0].Created, s.Builds.Total = &n, &at, int(n)
 		s.Failures[0].Number, s.Failures[0].Seconds, s.Failures[0].Finished = n, seconds, at
 		page := pageOf(t, s)
 		harmless(t, page, page.seen(t, n%2 == 0), 1, "")

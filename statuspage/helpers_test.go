@@ -128,7 +128,7 @@ func fullStatus() Status {
 		Builds: &Builds{Total: 1204, Open: []Build{
 			{
 				Repository: "org/waits", Number: to(int64(7)), URL: drone + "/org/waits/7", State: Waiting,
-				Since: ago(192 * time.Second), Jobs: Jobs{Pending: 1}, Platforms: []string{"linux/amd64"}, Machines: []string{},
+				Created: ago(192 * time.Second), Jobs: Jobs{Pending: 1}, Platforms: []string{"linux/amd64"}, Machines: []string{},
 			},
 			{
 				Repository: "_other", State: Waiting, Jobs: Jobs{Pending: 1},
@@ -136,20 +136,20 @@ func fullStatus() Status {
 			},
 			{
 				Repository: "org/blocked", Number: to(int64(3)), URL: drone + "/org/blocked/3", State: Blocked,
-				Since: ago(50 * time.Hour), Platforms: []string{}, Machines: []string{},
+				Created: ago(50 * time.Hour), Platforms: []string{}, Machines: []string{},
 			},
 			{
 				Repository: "org/runs", Number: to(int64(1000)), URL: drone + "/org/runs/1000", State: Running,
-				Since: ago(90 * time.Minute), Jobs: Jobs{Pending: 1, Running: 1},
+				Created: ago(90 * time.Minute), Jobs: Jobs{Pending: 1, Running: 1},
 				Platforms: []string{"linux/amd64", "windows/amd64"}, Machines: []string{"runner-1"},
 			},
 			{
-				Repository: "group/sub/runs", State: Running, Since: ago(0), Jobs: Jobs{Pending: 2, Running: 2},
+				Repository: "group/sub/runs", State: Running, Created: ago(0), Jobs: Jobs{Pending: 2, Running: 2},
 				Platforms: []string{"linux/amd64"}, Machines: []string{"runner-1", "runner-2"},
 			},
 			{
 				Repository: "org/alone", Number: to(int64(1)), URL: drone + "/org/alone/1", State: Running,
-				Since: ago(time.Second), Jobs: Jobs{Running: 1}, Platforms: []string{"linux/arm64"}, Machines: []string{},
+				Created: ago(time.Second), Jobs: Jobs{Running: 1}, Platforms: []string{"linux/arm64"}, Machines: []string{},
 			},
 		}},
 		Failures: []Failure{

@@ -28,7 +28,7 @@ type line struct {
 func drawLine(now time.Time, history []Point) line {
 	low, high, some := extremes(history)
 	if !some {
-		return line{Said: "nothing is known of the last hour", Range: "not known"}
+		return line{Said: "nothing is known of the last hour", Range: "–"}
 	}
 	var path strings.Builder
 	drawn := false

@@ -2,20 +2,25 @@
 (() => {
   // The page is asked for again and its content put in place of the old: there is one way to render it. Where no
   // answer comes, that is said: nothing old is shown as if it were new.
-  const every = Number(document.documentElement.dataset.refresh) * 1000;
+  const page = document.documentElement;
   const silence = document.getElementById("silence");
-  let answered = Date.now();
+  const pause = document.getElementById("pause");
+  let since = "";
   let timer = 0;
   let asking = false;
+  let paused = false;
 
+  const of = () => document.getElementById("of")?.textContent ?? "a time before there was any";
+
+  // What is said is written when it changes, not each time: a screen reader would say it each time.
   const say = (text) => {
     if (silence.textContent !== text) silence.textContent = text;
-    silence.hidden = text === "";
   };
 
-  const selecting = (main) => {
+  const selecting = () => {
     const selection = document.getSelection();
-    return selection !== null && !selection.isCollapsed && main.contains(selection.anchorNode);
+    return selection !== null && !selection.isCollapsed
+      && document.getElementById("status").contains(selection.anchorNode);
   };
 
   const take = (next) => {
@@ -24,7 +29,7 @@
     const scrolled = [...main.querySelectorAll(".scroll")].map((part) => [part.id, part.scrollLeft]);
     main.replaceWith(document.adoptNode(next.getElementById("status")));
     document.title = next.title;
-    document.documentElement.dataset.refresh = next.documentElement.dataset.refresh;
+    page.dataset.refresh = next.documentElement.dataset.refresh;
     for (const [id, left] of scrolled) {
       const part = document.getElementById(id);
       if (part) part.scrollLeft = left;
@@ -34,37 +39,48 @@
     }
   };
 
-  const refresh = async () => {
-    if (asking) return;
-    asking = true;
-    window.clearTimeout(timer);
-    let trouble = "it cannot be reached";
+  // ask brings the page up to date and returns what kept it from that, empty where nothing did.
+  const ask = async () => {
+    let answer, next;
     try {
-      const answer = await fetch("./", { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(10000) });
-      const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (next.getElementById("door")) {
-        window.location.reload(); // the token does not do any more
-        return;
-      }
-      trouble = answer.ok && next.getElementById("status") ? "" : `it says ${answer.status}`;
-      if (trouble === "" && !selecting(document.getElementById("status"))) take(next);
-      if (trouble === "") answered = Date.now();
+      answer = await fetch("./", { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(10000) });
+      next = new DOMParser().parseFromString(await answer.text(), "text/html");
     } catch {
-      // said below
+      return "it cannot be reached";
     }
-    if (trouble === "") {
-      say(selecting(document.getElementById("status")) ? "Not brought up to date while text is selected." : "");
-    } else {
-      const seconds = Math.round((Date.now() - answered) / 1000);
-      const of = document.getElementById("of").textContent;
-      say(`The agent has not answered for ${seconds} s: ${trouble}. What is shown is of ${of}.`);
+    if (next.getElementById("status") && answer.ok) {
+      if (next.documentElement.dataset.version !== page.dataset.version) window.location.reload();
+      else if (!selecting()) take(next);
+      return "";
     }
-    asking = false;
-    timer = window.setTimeout(refresh, every);
+    // Any other refusal is of a moment, as where Drone cannot be asked whose token it is.
+    if (next.getElementById("door") && [200, 401, 403].includes(answer.status)) window.location.reload();
+    return `it says ${answer.status}`;
   };
 
-  timer = window.setTimeout(refresh, every);
+  const refresh = async () => {
+    window.clearTimeout(timer);
+    if (asking || paused) return;
+    asking = true;
+    const trouble = await ask();
+    asking = false;
+    if (trouble === "") since = "";
+    else if (since === "") since = new Date().toISOString().slice(11, 19);
+    if (paused) return;
+    if (trouble !== "") say(`The agent has not answered since ${since} UTC: ${trouble}. What is shown is of ${of()}.`);
+    else say(selecting() ? "Not brought up to date while text is selected." : "");
+    timer = window.setTimeout(refresh, Number(page.dataset.refresh) * 1000);
+  };
+
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.setAttribute("aria-pressed", String(paused));
+    say(paused ? `Paused. What is shown is of ${of()}.` : "");
+    refresh();
+  });
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") refresh();
   });
+  timer = window.setTimeout(refresh, Number(page.dataset.refresh) * 1000);
 })();

@@ -19,7 +19,7 @@ type Status struct {
 	// Builds are those that have not ended; nil while not known.
 	Builds *Builds `json:"builds"`
 	// Failures are the newest failed builds of default branches, one a repository, the newest first; nil while not
-	// known. A build counts as failed where it ended with anything but success.
+	// known. One that was killed, declined or skipped is none.
 	Failures []Failure `json:"default_branch_failures"`
 }
 
@@ -44,7 +44,8 @@ type Drone struct {
 	// Polled is when the last poll ended, and PollSeconds how long it took; nil before the first.
 	Polled      *time.Time `json:"polled"`
 	PollSeconds *float64   `json:"poll_seconds"`
-	// Fresh is when the last good poll began: nothing that is told is older. Nil before the first.
+	// Fresh is when the last good poll began, nil before the first. What waits and runs is of then; users, and what
+	// else is asked for seldom, may be some minutes older.
 	Fresh *time.Time `json:"data_time"`
 	// Stale tells that it is so long ago that the figures are no longer told.
 	Stale bool `json:"stale"`
@@ -146,9 +147,10 @@ type Build struct {
 	// URL is its page in Drone; empty where Number is nil.
 	URL   string     `json:"url,omitempty"`
 	State BuildState `json:"state"`
-	// Since is when it began to wait or to run; nil where Drone does not say.
-	Since *time.Time `json:"since"`
-	Jobs  Jobs       `json:"jobs"`
+	// Created is when it came: its age counts from then. Of one that Drone does not list it is when the oldest of its
+	// jobs came that waits or runs; nil where Drone does not say.
+	Created *time.Time `json:"created"`
+	Jobs    Jobs       `json:"jobs"`
 	// Platforms are those of its jobs that wait or run, as os/arch, and Machines the runners that have them.
 	Platforms []string `json:"platforms"`
 	Machines  []string `json:"machines"`
@@ -159,7 +161,7 @@ type Failure struct {
 	Repository string `json:"repository"`
 	Number     int64  `json:"number"`
 	URL        string `json:"url"`
-	// Status is Drone's: failure, error, killed, declined or skipped; empty where it is no longer known.
+	// Status is Drone's: failure or error.
 	Status   string    `json:"status"`
 	Finished time.Time `json:"finished"`
 	// Seconds is how long it ran.

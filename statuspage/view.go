@@ -24,14 +24,17 @@ type view struct {
 type door struct {
 	Said    string
 	Refused bool
+	// Again is after how many seconds the door is to be tried again: nothing was wrong with the token. 0 is never.
+	Again int
 }
 
 type statusView struct {
 	Server, Release string
 	Leave           bool
 	// Refresh is after how many seconds the page is asked for again.
-	Refresh    int
-	Of         moment
+	Refresh int
+	// Of is the time of the data, nil where there is none.
+	Of         *moment
 	Health     []health
 	Figures    []figure
 	Labels     []string // the heads of the columns for the labels of the queue
@@ -81,18 +84,21 @@ type failure struct {
 }
 
 func (p *Page) outside(status int, said string) *view {
-	return &view{
-		Paths: p.cfg.Paths, Version: p.cfg.Version, Title: "drone-otel-agent",
-		Door: &door{Said: said, Refused: status != http.StatusOK},
+	d := &door{Said: said, Refused: status != http.StatusOK}
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		d.Again = doorAgain
 	}
+	return &view{Paths: p.cfg.Paths, Version: p.cfg.Version, Title: "drone-otel-agent", Door: d}
 }
 
 func (p *Page) inside(s *Status, leave bool) *view {
 	v := &statusView{
 		Server: hostOf(s.Drone.Server), Leave: leave, Refresh: refresh(s.Agent.PollInterval),
-		Of:     moment{s.Time.UTC().Format(time.TimeOnly) + " UTC", exact(s.Time)},
 		Health: []health{droneHealth(s), dataHealth(s), pushHealth(s)}, Figures: figures(s),
 		QueueKnown: s.Queue != nil, FailuresKnown: s.Failures != nil, BuildsKnown: s.Builds != nil,
+	}
+	if fresh := s.Drone.Fresh; fresh != nil {
+		v.Of = &moment{fresh.UTC().Format(time.TimeOnly) + " UTC", exact(*fresh)}
 	}
 	if !s.Agent.Started.IsZero() {
 		v.Running = age(s.Time, s.Agent.Started)
@@ -118,8 +124,11 @@ func (p *Page) inside(s *Status, leave bool) *view {
 	return &view{Paths: p.cfg.Paths, Version: p.cfg.Version, Title: title(s, v.Server), Status: v}
 }
 
-// How often the page is asked for again, in seconds.
-const refreshLeast, refreshMost = 5, 60
+// How often the page is asked for again, in seconds, and the door that nobody could be let in at.
+const (
+	refreshLeast, refreshMost = 5, 60
+	doorAgain                 = 15
+)
 
 func refresh(interval float64) int { return int(min(refreshMost, max(refreshLeast, interval))) }
 
@@ -303,8 +312,8 @@ func (v *statusView) builds(s *Status) {
 		case Blocked:
 			row.State = "waits for approval"
 		}
-		if b.Since != nil {
-			row.Age = age(s.Time, *b.Since)
+		if b.Created != nil {
+			row.Age = age(s.Time, *b.Created)
 		}
 		row.Where = strings.Join(b.Platforms, ", ")
 		if len(b.Machines) > 0 {
@@ -328,9 +337,6 @@ func failed(s *Status, f Failure) failure {
 	out := failure{
 		Name: buildName(f.Repository, &f.Number), URL: f.URL, Status: f.Status, Took: short(f.Seconds),
 		Ago: moment{age(s.Time, f.Finished) + " ago", exact(f.Finished)}, Fixed: f.Fixed, Now: "still red",
-	}
-	if f.Status == "" {
-		out.Status = "failed"
 	}
 	if f.Fixed {
 		out.Now = "green again"

@@ -11,9 +11,9 @@ func TestShort(t *testing.T) {
 		seconds float64
 		want    string
 	}{
-		{math.Inf(-1), "0 ms"},
-		{-5, "0 ms"},
-		{0, "0 ms"},
+		{math.Inf(-1), "0 s"},
+		{-5, "0 s"},
+		{0, "0 s"},
 		{0.0004, "0 ms"},
 		{0.25, "250 ms"},
 		{0.999, "999 ms"},

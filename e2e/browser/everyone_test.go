@@ -79,7 +79,7 @@ func TestKeyboard(t *testing.T) {
 		}
 		stops = append(stops, stop)
 	}
-	want := []string{"Metrics", "JSON", "Log out", "queue-table", "builds-table"}
+	want := []string{"Metrics", "JSON", "pause", "Log out", "queue-table", "builds-table"}
 	for _, build := range []string{"open-web/2", "open-api/1", "open-api/2"} {
 		want = append(want, strings.Replace(build, "open-", "open-"+s.droneURL+"/octocat/", 1))
 	}
@@ -96,7 +96,7 @@ func TestKeyboard(t *testing.T) {
 	if focused := eval[string](b, "document.activeElement.id"); focused != here {
 		t.Errorf("when the page was renewed the focus went from %s to %q", here, focused)
 	}
-	run(b, "document.querySelector('nav button').focus()")
+	run(b, "document.querySelector('nav form button').focus()")
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.await("#door", "Token")
 }

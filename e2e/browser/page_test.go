@@ -212,11 +212,22 @@ func TestNewsComesByItself(t *testing.T) {
 		return nil
 	})
 
+	// So does a page that is paused, until it goes on.
+	b.do(chromedp.Click(chromedp.CSS("#pause"), chromedp.NodeVisible))
+	b.await("#silence", "Paused. What is shown is of "+b.text("#of"))
+	s.drone.CreateBuild("octocat/api", dronetest.BuildSpec{})
+	s.agent.Await(t, "the new build", func() error { return s.shows("drone_pending_builds", 2) })
+	if said := b.text("#builds-table"); strings.Contains(said, "octocat/api #1") {
+		t.Errorf("a paused page shows %q", said)
+	}
+	b.do(chromedp.Click(chromedp.CSS("#pause"), chromedp.NodeVisible))
+	b.await("#builds-table", "octocat/api #1")
+
 	if code := s.agent.Terminate(t); code != 0 {
 		t.Errorf("the agent ended with %d", code)
 	}
 	of := b.text("#of")
-	b.await("#silence", "The agent has not answered for")
+	b.await("#silence", "The agent has not answered since")
 	b.await("#silence", "What is shown is of "+of)
 	if b.text("#of") != of {
 		t.Error("the page is of another time than it says")
@@ -268,7 +279,7 @@ func TestBehindProxy(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS(`nav a[href="./metrics"]`), chromedp.NodeVisible))
 	b.await("body", "drone_build_count")
 	b.visit("/ci/drone/")
-	b.do(chromedp.Click(chromedp.CSS("nav button"), chromedp.NodeVisible))
+	b.do(chromedp.Click(chromedp.CSS("nav form button"), chromedp.NodeVisible))
 	b.await("#door", "Token")
 	if at := eval[string](b, "location.pathname"); at != "/ci/drone/" {
 		t.Errorf("the logout leads to %s", at)

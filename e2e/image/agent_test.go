@@ -96,7 +96,7 @@ func TestWatchesDrone(t *testing.T) {
 		t.Errorf("exit code %s after podman stop", code)
 	}
 	for line := range strings.Lines(first.log(t) + second.log(t)) {
-		refused := strings.Contains(line, "a request for the metrics was refused") // that is the wrong token
+		refused := strings.Contains(line, "a request was refused") // that is the wrong token
 		if strings.Contains(line, dronetest.DefaultToken) || strings.Contains(line, "level=WARN") && !refused {
 			t.Errorf("a warning or a token in the log: %s", line)
 		}
