@@ -109,7 +109,8 @@ func openBrowser(ctx context.Context, page string) {
 	if !desktop {
 		return
 	}
-	opening := exec.CommandContext(context.WithoutCancel(ctx), opener, page) //nolint:gosec // one of two names, and the agent's own address
+	//nolint:gosec // one of two names, and the agent's own address
+	opening := exec.CommandContext(context.WithoutCancel(ctx), opener, page)
 	if opening.Start() == nil {
 		go func() { _ = opening.Wait() }()
 	}

@@ -94,8 +94,8 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, gone)
 }
 
-// withValue is the cookie. It lasts until the browser ends, and goes along with a link from elsewhere, as from an alert,
-// but with no form. Whoever lies about the protocol harms himself alone.
+// withValue is the cookie. It lasts until the browser ends, and goes along with a link from elsewhere, as from an
+// alert, but with no form. Whoever lies about the protocol harms himself alone.
 func (s *sessions) withValue(r *http.Request, value string) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // without TLS a browser keeps no cookie that is Secure
 		Name: s.cookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,

@@ -15,7 +15,8 @@ import (
 )
 
 // TestOutlivesARefusal: a page that is open, on a wall perhaps, outlives that nobody can be let in for a while, as when
-// Drone has been away for long and cannot be asked whose token it is. It is closed where the token does not do any more.
+// Drone has been away for long and cannot be asked whose token it is. It is closed where the token does not do any
+// more.
 func TestOutlivesARefusal(t *testing.T) {
 	page, err := statuspage.New(statuspage.Config{Version: "1", Source: func() statuspage.Status {
 		now := time.Now()

@@ -24,8 +24,8 @@ func Collector(source string, into *string) Tool {
 }
 
 // Main is what a package's TestMain exits with: it builds the agent of the module in source, puts the path to it into
-// binary, does the same for the tools, and runs the tests, so many at a time where parallel is not 0 and the command line has no -parallel. Tests
-// that wait for clocks far more than they compute take more than there are processors.
+// binary, does the same for the tools, and runs the tests, so many at a time where parallel is not 0 and the command
+// line has no -parallel. Tests that wait for clocks far more than they compute take more than there are processors.
 func Main(m *testing.M, source string, binary *string, parallel int, tools ...Tool) (code int) {
 	fail := func(err error) int {
 		fmt.Fprintln(os.Stderr, err)
