@@ -125,7 +125,7 @@ func TestStrangersDoNotReachDrone(t *testing.T) {
 	}
 }
 
-// strangers try one token after the other until they are told to leave, at scraping and at reloading.
+// strangers try one token after the other until they are told to leave, at scraping, at the pages and at reloading.
 func strangers(t *testing.T, address string) (tried func() int, leave func()) {
 	t.Helper()
 	var (
@@ -139,8 +139,13 @@ func strangers(t *testing.T, address string) (tried func() int, leave func()) {
 			for ctx.Err() == nil {
 				n := tokens.Add(1)
 				method, path := http.MethodGet, "/metrics"
-				if n%3 == 0 {
+				switch n % 5 {
+				case 0:
 					method, path = http.MethodPost, "/-/reload"
+				case 1:
+					path = "/"
+				case 2:
+					path = "/api/v1/status"
 				}
 				status, _, err := v.ask(ctx, method, "http://"+address+path, fmt.Sprint("guess-", n))
 				switch {
@@ -203,9 +208,14 @@ func TestAnswersWhileDroneHangs(t *testing.T) {
 				for range 5 { // at the same time
 					v := newVisitor(t, token)
 					crowd.Go(func() {
-						v.want(t, status, http.MethodGet, "http://"+s.address+"/metrics")
-						for _, page := range []string{"/", "/-/healthy"} {
-							v.want(t, http.StatusOK, http.MethodGet, "http://"+s.address+page)
+						page := status
+						if token == "" {
+							page = http.StatusOK // who says nothing is asked who he is
+						}
+						for path, want := range map[string]int{
+							"/metrics": status, "/api/v1/status": status, "/": page, "/-/healthy": http.StatusOK,
+						} {
+							v.want(t, want, http.MethodGet, "http://"+s.address+path)
 						}
 						if status == http.StatusOK && token != "" {
 							v.want(t, http.StatusOK, http.MethodPost, "http://"+s.address+"/-/reload")

@@ -34,7 +34,11 @@ func known(t *testing.T, records []rule) catalogue {
 			"error_type", "otel_component_type", "otel_component_name",
 		},
 	}
-	request := []string{"url_template", "http_response_status_code", "error_type"}
+	// otelhttp's, by OpenTelemetry's conventions for HTTP clients.
+	request := []string{
+		"url_template", "http_request_method", "http_response_status_code", "error_type", "network_protocol_name",
+		"network_protocol_version", "server_address", "server_port", "url_scheme", "le",
+	}
 	for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
 		all["http_client_request_duration_seconds"+suffix] = request
 	}

@@ -39,12 +39,15 @@ func passOn(t *testing.T, histogram string) passedOn {
 	}
 	address := port.Free(t)
 	_, ownPort, _ := strings.Cut(port.Free(t), ":")
+	// The Collector comes later, so that some pushes fail.
+	p.watched = watchPushing(t, histogram, "http://"+address)
+	p.inbox = p.next
+	p.await(t, `sum(otel_sdk_exporter_metric_data_point_exported_total{error_type!=""}) > bool 0`, 1)
 	p.collector = process.Start(t, otelcol, []string{
 		"OTLP_LISTEN=" + address, "OTLP_NEXT=" + p.next.Address(), "COLLECTOR_METRICS_PORT=" + ownPort,
 		"REMOTE_WRITE_URL=" + p.prom.TakeRemoteWrite(t),
 	}, "--config="+path)
 	p.collector.AwaitLine(t, "Everything is ready")
-	p.watched = watchPushing(t, histogram, "http://"+address)
 	return p
 }
 
