@@ -56,7 +56,7 @@ documents() {
 share() {
 	mkdir -p "$WORK/share/docs" "$WORK/share/agent" "$WORK/share/examples"
 	cp ./*.md "$WORK/share"
-	cp docs/*.md "$WORK/share/docs"
+	cp -R docs/*.md docs/images "$WORK/share/docs"
 	cp agent/config.yaml "$WORK/share/agent"
 	cp deploy/systemd/examples/* "$WORK/share/examples"
 	(
