@@ -12,7 +12,7 @@
 //     standard OTEL_EXPORTER_OTLP_* variables, [OTLPConfig.Target] tells where the metrics go in the end,
 //     [CheckOTLP] tries it with an empty export.
 //   - A [Guard] decides who may read: [NewDroneGuard] asks Drone through an [AskFunc], [NewTokenGuard]
-//     knows tokens of its own, [OpenGuard] lets everyone in. [Protect] puts one before a handler.
+//     knows tokens of its own, [OpenGuard] lets everyone in.
 //   - [NewServer] makes the HTTP [Server]; then [Server.Listen], [Server.Serve], [Server.Shutdown].
 //     Health at /-/healthy, readiness at /-/ready. At / is what a [Front] shows, behind the same guard; people
 //     log in with a token, and from then on their browser has the name of a session instead.

@@ -60,7 +60,7 @@ func (e *entrance) token(r *http.Request) (token secret.Text, inSession bool) {
 	return token, !token.Empty()
 }
 
-// protect is [Protect], for those too who have logged in.
+// protect puts the guard before a handler, for those too who have logged in.
 func (e *entrance) protect(next http.Handler) http.Handler {
 	return protect(e.guard, next, e.refusals, func(r *http.Request) secret.Text {
 		token, _ := e.token(r)

@@ -66,12 +66,8 @@ func wellFormed(token secret.Text) bool {
 	return len(text) <= maxToken && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// Protect puts a guard before a handler. A token is taken from the Authorization header and from nowhere
-// else: in a URL it would end up in logs. Refusals are logged, at most one a minute above level debug.
-func Protect(guard Guard, next http.Handler, logger *slog.Logger) http.Handler {
-	return protect(guard, next, newRefusals(logger), bearerToken)
-}
-
+// protect puts a guard before a handler. token finds the token of a request: [bearerToken], or what knows sessions
+// besides.
 func protect(guard Guard, next http.Handler, refusals *refusals, token func(*http.Request) secret.Text) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := guard.Decide(r.Context(), token(r))
@@ -84,7 +80,7 @@ func protect(guard Guard, next http.Handler, refusals *refusals, token func(*htt
 	})
 }
 
-// refusals are those who were not let in.
+// refusals are those who were not let in. They are logged, at most one a minute above level debug.
 type refusals struct {
 	logger *slog.Logger
 	loud   *rate.Sometimes
@@ -131,8 +127,9 @@ func refusal(d Decision) (status int, challenge string) {
 	}
 }
 
-// bearerToken is the token of the request, empty where there is none. Two Authorization headers are none:
-// what stands before the agent may have looked at the other one.
+// bearerToken is the token of the request's Authorization header, empty where there is none. In a URL, where it is not
+// looked for, it would end up in logs. Two such headers are none: what stands before the agent may have looked at the
+// other one.
 func bearerToken(r *http.Request) secret.Text {
 	headers := r.Header.Values("Authorization")
 	if len(headers) != 1 {

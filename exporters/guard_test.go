@@ -63,7 +63,7 @@ func TestProtect(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 			r.Header.Set("Authorization", "Bearer "+theToken)
 			w := httptest.NewRecorder()
-			Protect(fixedGuard{answer: tc.answer}, open, logger).ServeHTTP(w, r)
+			protect(fixedGuard{answer: tc.answer}, open, newRefusals(logger), bearerToken).ServeHTTP(w, r)
 			got := response{w.Code, w.Header().Get("WWW-Authenticate"), w.Header().Get("Retry-After"), w.Body.String()}
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(response{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -94,7 +94,7 @@ func TestBearerToken(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, tc.url, nil)
 			r.Header["Authorization"] = tc.headers
 			var got string
-			Protect(fixedGuard{got: &got}, open, nil).ServeHTTP(httptest.NewRecorder(), r)
+			protect(fixedGuard{got: &got}, open, newRefusals(nil), bearerToken).ServeHTTP(httptest.NewRecorder(), r)
 			if got != tc.want {
 				t.Errorf("token %q, want %q", got, tc.want)
 			}
@@ -104,7 +104,8 @@ func TestBearerToken(t *testing.T) {
 
 func TestRefusalsAreLoggedNowAndThen(t *testing.T) {
 	logs, logger := newLogbook(t)
-	handler := Protect(fixedGuard{answer: Answer{Decision: Unknown, Message: "no"}}, open, logger)
+	refusing := fixedGuard{answer: Answer{Decision: Unknown, Message: "no"}}
+	handler := protect(refusing, open, newRefusals(logger), bearerToken)
 	for range 5 {
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 	}

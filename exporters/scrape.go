@@ -43,7 +43,7 @@ func newOwnRegistry(agentVersion string) (*prometheus.Registry, error) {
 
 // Handler serves everything in whatever format the client asks for: text, OpenMetrics, protobuf (the only
 // one with native histograms), compressed if it likes. A series that cannot be shown costs itself, a log
-// line and promhttp_metric_handler_errors_total, not the scrape. It does not ask who reads: see [Protect].
+// line and promhttp_metric_handler_errors_total, not the scrape. It does not ask who reads: see [Guard].
 func (p *Provider) Handler() http.Handler {
 	all := &scrapeLog{next: joined{p.instruments, p.own}, what: "metrics for a scrape", logger: p.logger}
 	return promhttp.InstrumentMetricHandler(p.own, promhttp.HandlerFor(all, promhttp.HandlerOpts{
